@@ -1,0 +1,99 @@
+import { type RoentgenClient, type RunEvent, startTrainingRun, type TrainingRun, trainingRun, watchRun } from '@roentgen/client';
+import { FailedError } from '@roentgen/client';
+import { findDatasetVersion } from '../find-dataset.js';
+import { type CommandContext, connect } from '../session.js';
+import { describeEvent } from '../run-event-line.js';
+import type { Output } from '../output.js';
+
+export interface TrainOptions {
+  readonly dataset: string;
+  readonly name?: string;
+  readonly variant?: string;
+  readonly epochs?: number;
+  readonly batchSize?: number;
+  readonly microBatchSize?: number;
+  readonly imageSize?: number;
+  readonly learningRate?: number;
+  readonly seed?: number;
+  readonly watch?: boolean;
+}
+
+/** `roentgen train`: starts a run, and follows it with `--watch`. */
+export async function trainCommand(context: CommandContext, options: TrainOptions): Promise<void> {
+  const client = connect(context);
+  const version = await findDatasetVersion(client, options.dataset);
+  const { batchSize, microBatchSize } = options;
+  const run = await startTrainingRun(client, {
+    datasetVersionId: version.id,
+    ...(options.name !== undefined && { name: options.name }),
+    recipe: {
+      ...(options.variant !== undefined && { variant: options.variant }),
+      ...(options.epochs !== undefined && { epochs: options.epochs }),
+      ...(batchSize !== undefined && { globalBatchSize: batchSize }),
+      ...(microBatchSize !== undefined && { microBatchSize }),
+      ...(options.imageSize !== undefined && { imageSizePx: options.imageSize }),
+      ...(options.learningRate !== undefined && { learningRate: options.learningRate }),
+      ...(options.seed !== undefined && { seed: options.seed }),
+    },
+  });
+  if (options.watch !== true)
+    return context.output.result(
+      { run: run.id, status: run.status },
+      () => `${run.id} is queued; follow it with: roentgen watch ${run.id}`,
+    );
+  context.output.note(`${run.id} is queued`);
+  await follow(context, client, run.id, 0);
+}
+
+/** `roentgen watch`: the events of a run, live, until it ends. */
+export async function watchCommand(context: CommandContext, runId: string, options: { readonly after: number }): Promise<void> {
+  await follow(context, connect(context), runId, options.after);
+}
+
+/** Prints the events of a run; with --json one line per event, then one with the result. @throws FailedError (exit code 4) when the run did not succeed */
+async function follow(context: CommandContext, client: RoentgenClient, runId: string, afterSequence: number): Promise<void> {
+  const { output } = context;
+  const run = await followRun(client, runId, {
+    output,
+    signal: context.signal,
+    afterSequence,
+    onEvent: (event) => output.item(event, describeEvent(event)),
+  });
+  output.item(
+    { run: run.id, status: run.status, model: run.model?.id ?? null },
+    run.model === null ? `${run.id} ${run.status}` : `${run.id} ${run.status}, model ${run.model.id}`,
+  );
+  requireSuccess(run);
+}
+
+export interface FollowOptions {
+  readonly output: Output;
+  readonly signal: AbortSignal;
+  readonly afterSequence?: number;
+  readonly onEvent: (event: RunEvent) => void;
+}
+
+/** Follows a run to its end and gives its last state. */
+export async function followRun(
+  client: RoentgenClient,
+  runId: string,
+  { output, signal, afterSequence = 0, onEvent }: FollowOptions,
+): Promise<TrainingRun> {
+  for await (const event of watchRun(client, runId, {
+    afterSequence,
+    signal,
+    onReconnect: (reason) => output.note(`connection lost (${reason}); connecting again`),
+  }))
+    onEvent(event);
+  signal.throwIfAborted();
+  return trainingRun(client, runId, signal);
+}
+
+/** @throws FailedError naming why the run did not succeed */
+export function requireSuccess(run: TrainingRun): void {
+  if (run.status === 'SUCCEEDED') return;
+  throw new FailedError(
+    run.statusCode ?? `RUN_${run.status}`,
+    `${run.id} ${run.status}${run.statusMessage === null ? '' : `: ${run.statusMessage}`}`,
+  );
+}

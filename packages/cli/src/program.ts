@@ -1,0 +1,161 @@
+import { Command, Option } from 'commander';
+import { cancelCommand } from './commands/cancel.js';
+import { exportCommand } from './commands/export.js';
+import { importCommand } from './commands/import.js';
+import { datasetsCommand, runsCommand, workersCommand } from './commands/lists.js';
+import { predictCommand } from './commands/predict.js';
+import { createTokenCommand, revokeTokenCommand } from './commands/tokens.js';
+import { trainCommand, watchCommand } from './commands/train.js';
+import { upCommand } from './commands/up.js';
+import { EXIT_HELP } from './exit-codes.js';
+import { positiveNumber, splitFractions, wholeNumber } from './options.js';
+import type { CommandContext } from './session.js';
+
+type Host = Omit<CommandContext, 'url' | 'token'>;
+
+const MAX_INT = 2_147_483_647;
+const count = wholeNumber({ min: 1, max: MAX_INT });
+
+/** Every command with its flags; what they do is in `commands/`. */
+export function createProgram(host: Host): Command {
+  const program = new Command('roentgen')
+    .description('Datasets, training runs and predictions of chest X-ray classifiers.')
+    .option('--url <address>', 'address of the API (ROENTGEN_URL; default http://127.0.0.1:4400/graphql)')
+    .option('--token <token>', 'API token (ROENTGEN_TOKEN)')
+    .option('--json', 'result as one JSON object, or as JSON lines where something is followed; everything else on stderr')
+    .option('--debug', 'stack traces of failures')
+    .addHelpText('after', EXIT_HELP);
+  const context = (): CommandContext => {
+    const { url, token } = program.opts<{ url?: string; token?: string }>();
+    return { ...host, url, token };
+  };
+  addUp(program, context);
+  addDatasetCommands(program, context);
+  addRunCommands(program, context);
+  addPredictionCommands(program, context);
+  addTokenCommands(program, context);
+  return prepared(program, host);
+}
+
+/** Usage errors are thrown instead of ending the process, and printed once, by the caller. */
+function prepared(program: Command, host: Host): Command {
+  for (const command of [program, ...program.commands, ...program.commands.flatMap((group) => group.commands)]) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => host.stdout.write(text),
+      outputError: () => undefined,
+      writeErr: (text) => host.stderr.write(text),
+    });
+  }
+  return program;
+}
+
+function addUp(program: Command, context: () => CommandContext): void {
+  program
+    .command('up')
+    .description('run a whole Roentgen on this machine; imports, trains and predicts on samples/ where there is no dataset yet')
+    .option('--workers <n>', 'worker processes', wholeNumber({ min: 1, max: 64 }), 1)
+    .option('--port <n>', 'port of the API', wholeNumber({ min: 0, max: 65_535 }), 4400)
+    .option('--no-demo', 'do not import, train or predict anything')
+    .option('--exit-after-demo', 'stop after the demo; the last line is one JSON object')
+    .action((options) => upCommand(context(), options));
+}
+
+function addDatasetCommands(program: Command, context: () => CommandContext): void {
+  program
+    .command('import')
+    .description('make a dataset of a folder of images and a CSV file of labels')
+    .argument('<dir>', 'folder with the images')
+    .requiredOption('--labels <csv>', 'label file; also looked for in the folder')
+    .requiredOption('--name <name>', 'name of the dataset; a new one is made, or a new version')
+    .option('--file-column <name>', 'column with the file name', 'file')
+    .option('--label-column <name>', 'column with the label', 'label')
+    .option('--patient-column <name>', 'column with the patient; a patient is never in two splits', 'patient')
+    .option('--split-seed <n>', 'seed of the split', wholeNumber({ min: 0, max: MAX_INT }), 0)
+    .addOption(
+      new Option('--fractions <train,val,test>', 'shares of the splits')
+        .argParser(splitFractions)
+        .default({ train: 0.7, val: 0.15, test: 0.15 }, '0.7,0.15,0.15'),
+    )
+    .option('--skip-bad', 'leave bad rows and rejected files out instead of stopping')
+    .option('--concurrency <n>', 'transfers at a time', wholeNumber({ min: 1, max: 64 }), 8)
+    .action((directory: string, options) => importCommand(context(), directory, options));
+  program
+    .command('datasets')
+    .description('list dataset versions')
+    .addOption(limit())
+    .action((options) => datasetsCommand(context(), options));
+}
+
+function addRunCommands(program: Command, context: () => CommandContext): void {
+  program
+    .command('train')
+    .description('start a training run; flags that are left out take the default of the server')
+    .requiredOption('--dataset <name|dsv_…>', 'dataset (its newest version) or dataset version')
+    .option('--name <name>', 'name of the run')
+    .option('--variant <b0…b7>', 'EfficientNet variant')
+    .option('--epochs <n>', 'passes over the train split', count)
+    .option('--batch-size <n>', 'images per step', count)
+    .option('--micro-batch-size <n>', 'images per call of the compiled step', count)
+    .option('--image-size <px>', 'side of the images that the network sees', count)
+    .option('--learning-rate <x>', 'largest learning rate', positiveNumber)
+    .option('--seed <n>', 'seed of weights, order and dropout', wholeNumber({ min: 0, max: MAX_INT }))
+    .option('--watch', 'follow the run until it ends')
+    .action((options) => trainCommand(context(), options));
+  program
+    .command('watch')
+    .description('follow a training run until it ends')
+    .argument('<run>', 'run_…')
+    .option('--after <sequence>', 'leave out the events up to this one', wholeNumber({ min: 0, max: MAX_INT }), 0)
+    .action((run: string, options) => watchCommand(context(), run, options));
+  program
+    .command('cancel')
+    .description('end a training run after its current step')
+    .argument('<run>', 'run_…')
+    .action((run: string) => cancelCommand(context(), run));
+  program
+    .command('runs')
+    .description('list training runs, newest first')
+    .addOption(limit())
+    .action((options) => runsCommand(context(), options));
+  program
+    .command('workers')
+    .description('list workers')
+    .action(() => workersCommand(context()));
+}
+
+function addPredictionCommands(program: Command, context: () => CommandContext): void {
+  program
+    .command('predict')
+    .description('predict a split or a folder of images and write a CSV')
+    .requiredOption('--model <mdl_…>', 'model; a finished run has one')
+    .option('--dataset <name|dsv_…>', 'dataset (its newest version) or dataset version')
+    .addOption(new Option('--split <split>', 'split of the dataset').choices(['train', 'val', 'test']).default('val'))
+    .option('--images <dir>', 'folder of images instead of a dataset')
+    .option('--out <csv>', 'file to write; without it only the job is shown')
+    .option('--concurrency <n>', 'transfers at a time', wholeNumber({ min: 1, max: 64 }), 8)
+    .action((options) => predictCommand(context(), options));
+  program
+    .command('export')
+    .description('write the predictions of a finished job as CSV')
+    .argument('<job>', 'pred_…')
+    .requiredOption('--out <csv>', 'file to write')
+    .action((job: string, options) => exportCommand(context(), job, options));
+}
+
+function addTokenCommands(program: Command, context: () => CommandContext): void {
+  const tokens = program.command('tokens').description('make and revoke API tokens');
+  tokens
+    .command('create')
+    .description('make a token; it is shown once')
+    .requiredOption('--name <name>', 'what it is for')
+    .addOption(new Option('--role <role>', 'what it may do').choices(['viewer', 'analyst', 'trainer', 'admin']).makeOptionMandatory())
+    .option('--expires-in-days <n>', 'days after which it ends by itself', count)
+    .action((options) => createTokenCommand(context(), options));
+  tokens
+    .command('revoke')
+    .description('end a token at once')
+    .argument('<token>', 'tok_…')
+    .action((token: string) => revokeTokenCommand(context(), token));
+}
+
+const limit = (): Option => new Option('--limit <n>', 'rows at most').argParser(wholeNumber({ min: 1, max: 100 })).default(20);

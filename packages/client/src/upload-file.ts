@@ -1,0 +1,47 @@
+import { TransferError } from './errors.js';
+import { connectionProblem } from './http-transport.js';
+import { RETRY_POLICY, withRetries } from './retry.js';
+
+class TransientTransferError extends TransferError {}
+
+/**
+ * Sends a file to the object store with the signed URL that the API gave for it. Safe to repeat: the URL names one key.
+ * @throws TransferError when the store refuses it or stays away
+ */
+export async function uploadFile(
+  url: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  options: { timeoutMs?: number; signal?: AbortSignal } = {},
+): Promise<void> {
+  const { timeoutMs = 60_000, signal } = options;
+  await withRetries(
+    () => put(url, bytes, timeoutMs, signal),
+    (error) => error instanceof TransientTransferError,
+    RETRY_POLICY,
+    signal,
+  );
+}
+
+async function put(url: string, bytes: Uint8Array<ArrayBuffer>, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const { origin, pathname } = new URL(url);
+  let response: Response;
+  try {
+    response = await fetch(url, {
+      method: 'PUT',
+      body: bytes,
+      signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+    });
+    await response.arrayBuffer();
+  } catch (error) {
+    if (signal?.aborted === true) throw signal.reason;
+    throw new TransientTransferError(
+      `Cannot send to the object store at ${origin}: ${timeout.aborted ? `no answer within ${timeoutMs} ms` : connectionProblem(error)}.`,
+      { cause: error },
+    );
+  }
+  if (response.ok) return;
+  const message = `The object store at ${origin} answered HTTP ${response.status} to PUT ${pathname}.`;
+  if (response.status >= 500 || response.status === 408 || response.status === 429) throw new TransientTransferError(message);
+  throw new TransferError(message);
+}

@@ -1,0 +1,159 @@
+import { z } from 'zod';
+import {
+  idColumn,
+  uuidOf,
+  type ChunkId,
+  type PredictionJobId,
+  type ProjectId,
+  type UploadId,
+  type WorkerId,
+  newId,
+} from '@roentgen/domain';
+import type { Database, Queryable } from './database.js';
+
+const OpenChunkRow = z.object({ id: idColumn('chk'), kind: z.enum(['inspect', 'predict']), claims: z.number() });
+export type OpenChunk = z.infer<typeof OpenChunkRow>;
+
+const ClaimedChunkRow = z
+  .object({
+    id: idColumn('chk'),
+    project_id: idColumn('prj'),
+    kind: z.enum(['inspect', 'predict']),
+    upload_id: idColumn('upl').nullable(),
+    job_id: idColumn('pred').nullable(),
+    first_ordinal: z.number(),
+    last_ordinal: z.number(),
+  })
+  .transform((row) => ({
+    chunkId: row.id,
+    projectId: row.project_id,
+    kind: row.kind,
+    uploadId: row.upload_id,
+    jobId: row.job_id,
+    firstOrdinal: row.first_ordinal,
+    lastOrdinal: row.last_ordinal,
+  }));
+/** A chunk as its holder sees it; exactly one of uploadId and jobId is set. */
+export type ClaimedChunk = z.infer<typeof ClaimedChunkRow>;
+
+const CHUNK_COLUMNS = 'id, project_id, kind, upload_id, job_id, first_ordinal, last_ordinal';
+
+/** Small pieces of independent work and who has them. The queue is only a wake-up; a claim and its token live here. */
+export class ChunkStore {
+  constructor(private readonly db: Database) {}
+
+  /** Cuts the pending files of an upload into chunks. Returns how many; 0 when every file is already known. */
+  async createInspectionChunks(tx: Queryable, work: { projectId: ProjectId; uploadId: UploadId; chunkSize: number }): Promise<number> {
+    const rows = await tx.query(
+      'pending_upload_ranges',
+      `select min(ordinal) as first, max(ordinal) as last
+         from (select ordinal, (row_number() over (order by ordinal) - 1) / $2 as part from upload_files where upload_id = $1 and status = 'PENDING') p
+        group by part order by part`,
+      [uuidOf(work.uploadId), work.chunkSize],
+    );
+    const ranges = z.array(z.object({ first: z.number(), last: z.number() })).parse(rows);
+    await this.insert(tx, { projectId: work.projectId, kind: 'inspect', uploadId: uuidOf(work.uploadId), jobId: null }, ranges);
+    return ranges.length;
+  }
+
+  /** Cuts the images 0 … imageCount − 1 of a prediction job into chunks. Returns how many. */
+  async createPredictionChunks(
+    tx: Queryable,
+    work: { projectId: ProjectId; jobId: PredictionJobId; imageCount: number; chunkSize: number },
+  ): Promise<number> {
+    const ranges = Array.from({ length: Math.ceil(work.imageCount / work.chunkSize) }, (_, i) => ({
+      first: i * work.chunkSize,
+      last: Math.min((i + 1) * work.chunkSize, work.imageCount) - 1,
+    }));
+    await this.insert(tx, { projectId: work.projectId, kind: 'predict', uploadId: null, jobId: uuidOf(work.jobId) }, ranges);
+    return ranges.length;
+  }
+
+  /**
+   * Chunks that should be on the queue: never announced, announced long ago without a claim, or claimed by someone whose lease has run out or who
+   * has gone silent (those go back to PENDING here). Marks them as announced now.
+   */
+  async takeUnannounced(reannounceAfterMs: number, workerLostAfterMs: number, limit: number): Promise<OpenChunk[]> {
+    const rows = await this.db.query(
+      'take_unannounced_chunks',
+      `update chunks set status = 'PENDING', token = null, lease_until = null, announced_at = now()
+        where id in (select id from chunks
+                      where (status = 'PENDING' and (announced_at is null or announced_at < now() - $1 * interval '1 millisecond'))
+                         or (status = 'CLAIMED' and lease_until < now())
+                         or (status = 'CLAIMED' and exists (select 1 from workers w where w.id = worker_id and w.last_seen_at < now() - $3 * interval '1 millisecond'))
+                      order by created_at, id
+                      for update skip locked
+                      limit $2)
+       returning id, kind, claims`,
+      [reannounceAfterMs, limit, workerLostAfterMs],
+    );
+    return OpenChunkRow.array().parse(rows);
+  }
+
+  /** Gives the chunk to a worker; null when it is done or somebody's. */
+  async claim(chunkId: ChunkId, workerId: WorkerId, token: string, leaseMs: number): Promise<ClaimedChunk | null> {
+    const rows = await this.db.query(
+      'claim_chunk',
+      `update chunks set status = 'CLAIMED', token = $3, worker_id = $2, lease_until = now() + $4 * interval '1 millisecond', claims = claims + 1
+        where id = $1 and (status = 'PENDING' or (status = 'CLAIMED' and lease_until < now()))
+       returning ${CHUNK_COLUMNS}`,
+      [uuidOf(chunkId), uuidOf(workerId), token, leaseMs],
+    );
+    return ClaimedChunkRow.nullable().parse(rows[0] ?? null);
+  }
+
+  /** Ends a chunk that is held with this token, in the caller's transaction; null when the token is no longer the chunk's. */
+  async finish(
+    tx: Queryable,
+    chunkId: ChunkId,
+    token: string,
+    failure: { code: string; message: string } | null,
+  ): Promise<ClaimedChunk | null> {
+    const rows = await tx.query(
+      'finish_chunk',
+      `update chunks set status = $3, token = null, lease_until = null, finished_at = now(), error_code = $4, error_message = $5
+        where id = $1 and status = 'CLAIMED' and token = $2
+       returning ${CHUNK_COLUMNS}`,
+      [uuidOf(chunkId), token, failure === null ? 'DONE' : 'FAILED', failure?.code ?? null, failure?.message ?? null],
+    );
+    return ClaimedChunkRow.nullable().parse(rows[0] ?? null);
+  }
+
+  /** Puts a chunk back for another try; false when the token is no longer its own. */
+  async giveBack(chunkId: ChunkId, token: string): Promise<boolean> {
+    const rows = await this.db.query(
+      'give_back_chunk',
+      `update chunks set status = 'PENDING', token = null, lease_until = null, announced_at = null where id = $1 and status = 'CLAIMED' and token = $2 returning id`,
+      [uuidOf(chunkId), token],
+    );
+    return rows.length > 0;
+  }
+
+  /** How often the chunk was claimed. */
+  async claims(chunkId: ChunkId): Promise<number> {
+    const rows = await this.db.query('chunk_claims', 'select claims from chunks where id = $1', [uuidOf(chunkId)]);
+    return z.object({ claims: z.number() }).parse(rows[0]).claims;
+  }
+
+  private async insert(
+    tx: Queryable,
+    work: { projectId: ProjectId; kind: 'inspect' | 'predict'; uploadId: string | null; jobId: string | null },
+    ranges: readonly { first: number; last: number }[],
+  ): Promise<void> {
+    if (ranges.length === 0) return;
+    await tx.query(
+      'insert_chunks',
+      `insert into chunks (id, project_id, kind, upload_id, job_id, first_ordinal, last_ordinal)
+       select c.id, $2, $3, $4, $5, c.first, c.last from unnest($1::uuid[], $6::integer[], $7::integer[]) as c (id, first, last)`,
+      [
+        ranges.map(() => uuidOf(newId('chk'))),
+        uuidOf(work.projectId),
+        work.kind,
+        work.uploadId,
+        work.jobId,
+        ranges.map((r) => r.first),
+        ranges.map((r) => r.last),
+      ],
+    );
+  }
+}

@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { DEVICES, idColumn, uuidOf, type ProjectId } from '@roentgen/domain';
+import type { Database } from './database.js';
+import { timeKey, timePage, type Page, type PageRequest } from './page.js';
+
+const WorkerRow = z
+  .object({
+    id: idColumn('wkr'),
+    name: z.string(),
+    version: z.string(),
+    device: z.enum(DEVICES),
+    device_name: z.string(),
+    state: z.string(),
+    online: z.boolean(),
+    run_id: idColumn('run').nullable(),
+    resident_bytes: z.number(),
+    started_at: z.string(),
+    last_seen_at: z.string(),
+  })
+  .transform((row) => ({
+    id: row.id,
+    name: row.name,
+    version: row.version,
+    device: row.device,
+    deviceName: row.device_name,
+    state: row.state,
+    online: row.online,
+    runId: row.run_id,
+    residentBytes: row.resident_bytes,
+    startedAt: row.started_at,
+    lastSeenAt: row.last_seen_at,
+  }));
+export type WorkerRecord = z.infer<typeof WorkerRow>;
+
+/** The pool of workers as users read it; written from heartbeats. */
+export class WorkerStore {
+  constructor(private readonly db: Database) {}
+
+  /** Last started first. Workers serve all projects; which run one works on is told only to the project of that run. */
+  async list(projectId: ProjectId, onlineWithinMs: number, page: PageRequest): Promise<Page<WorkerRecord>> {
+    const rows = await this.db.query(
+      'list_workers',
+      `select w.id, w.name, w.version, w.device, w.device_name, w.state, w.last_seen_at > now() - $2 * interval '1 millisecond' as online,
+              r.id as run_id, w.resident_bytes, w.started_at, w.last_seen_at, w.started_at::text as key_at, w.id as key_id
+         from workers w
+         left join training_runs r on r.id = w.run_id and r.project_id = $1
+        where $3::timestamptz is null or (w.started_at, w.id) < ($3::timestamptz, $4::uuid)
+        order by w.started_at desc, w.id desc
+        limit $5`,
+      [uuidOf(projectId), onlineWithinMs, ...timeKey(page), page.limit + 1],
+    );
+    return timePage(rows, page.limit, (row) => WorkerRow.parse(row));
+  }
+
+  async count(): Promise<number> {
+    const rows = await this.db.query('count_workers', 'select count(*) as count from workers');
+    return z.object({ count: z.number() }).parse(rows[0]).count;
+  }
+}

@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import { InvalidInputError, type InputIssue } from './errors.js';
+
+/** EfficientNet variants by the names of the paper (Tan & Le 2019, table 1 and §5). */
+export const EFFICIENTNET_VARIANT_NAMES = ['B0', 'B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7'] as const;
+export type EfficientNetVariant = (typeof EFFICIENTNET_VARIANT_NAMES)[number];
+
+/** `b3`, `B3` and `efficientnet-b3` all name B3; null for a name that is none. */
+export function parseVariantName(name: string): EfficientNetVariant | null {
+  const short = name
+    .trim()
+    .toUpperCase()
+    .replace(/^EFFICIENTNET[-_ ]?/, '');
+  return EFFICIENTNET_VARIANT_NAMES.find((known) => known === short) ?? null;
+}
+
+const VariantSchema = z.string().transform((name, ctx): EfficientNetVariant => {
+  const variant = parseVariantName(name);
+  if (variant !== null) return variant;
+  ctx.addIssue(`unknown EfficientNet variant "${name}": use one of ${EFFICIENTNET_VARIANT_NAMES.join(', ')}`);
+  return z.NEVER;
+});
+
+const wholeNumber = (min: number, max: number, fallback: number) =>
+  z.number().int(`must be a whole number`).min(min, `must be at least ${min}`).max(max, `must be at most ${max}`).default(fallback);
+const fraction = (min: number, max: number, fallback: number) =>
+  z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`).default(fallback);
+
+const OptimizerSchema = z.object({
+  kind: z.literal('adam'),
+  beta1: fraction(0, 0.9999, 0.9),
+  beta2: fraction(0, 0.99999, 0.999),
+  epsilon: z.number().positive('must be above 0').max(1).default(1e-7),
+});
+
+/** Everything that decides the result of a training run besides its dataset version; stored with the run as it was resolved. */
+export const TrainingRecipeSchema = z
+  .object({
+    variant: VariantSchema.default('B0'),
+    /** Side of the square images that the network sees, px. */
+    imageSizePx: wholeNumber(32, 1024, 224),
+    epochs: wholeNumber(1, 10_000, 5),
+    /** Samples per optimiser update, over all workers. */
+    globalBatchSize: wholeNumber(1, 65_536, 16),
+    /** Samples per session call; every step consists of whole micro-batches. */
+    microBatchSize: wholeNumber(1, 4_096, 16),
+    learningRate: z.number().positive('must be above 0').max(1000, 'must be at most 1000').default(1e-3),
+    optimizer: OptimizerSchema.default({ kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }),
+    schedule: z
+      .object({ kind: z.enum(['constant', 'cosine']), warmupSteps: wholeNumber(0, 1_000_000, 0) })
+      .default({ kind: 'cosine', warmupSteps: 0 }),
+    labelSmoothing: fraction(0, 0.5, 0),
+    dropoutRate: fraction(0, 0.9, 0.2),
+    /** Stochastic depth: the chance that the last block's residual branch is dropped; earlier blocks less, in proportion to their depth. */
+    dropConnectRate: fraction(0, 0.9, 0.2),
+    /** Batch norm uses each micro-batch's own statistics, or the running ones of the weights it started from. */
+    batchNorm: z.enum(['batch', 'frozen']).default('batch'),
+    /** How much of the running statistics is kept at each step. */
+    batchNormMomentum: fraction(0, 0.99999, 0.99),
+    seed: wholeNumber(0, 2_147_483_647, 0),
+    augment: z.object({ horizontalFlip: z.boolean() }).default({ horizontalFlip: false }),
+    /** A checkpoint after every so many epochs, and always after the last. */
+    checkpointEveryEpochs: wholeNumber(1, 10_000, 1),
+  })
+  .superRefine((recipe, ctx) => {
+    const { globalBatchSize, microBatchSize } = recipe;
+    if (globalBatchSize % microBatchSize === 0) return;
+    ctx.addIssue({ code: 'custom', path: ['globalBatchSize'], message: divisibilityAdvice(globalBatchSize, microBatchSize) });
+  });
+
+export type TrainingRecipe = z.infer<typeof TrainingRecipeSchema>;
+
+/** A recipe that breaks a rule; every issue is listed. */
+export class InvalidRecipeError extends InvalidInputError {
+  override readonly code = 'INVALID_RECIPE';
+}
+
+/** The recipe with its defaults filled in, or all that is wrong with it. `{}` is a valid input. */
+export function checkTrainingRecipe(input: unknown): { ok: true; recipe: TrainingRecipe } | { ok: false; issues: readonly InputIssue[] } {
+  const parsed = TrainingRecipeSchema.safeParse(input);
+  if (parsed.success) return { ok: true, recipe: parsed.data };
+  return {
+    ok: false,
+    issues: parsed.error.issues.map((issue) => ({ field: ['recipe', ...issue.path].join('.'), message: issue.message })),
+  };
+}
+
+/** @throws InvalidRecipeError listing every issue */
+export function parseTrainingRecipe(input: unknown): TrainingRecipe {
+  const checked = checkTrainingRecipe(input);
+  if (checked.ok) return checked.recipe;
+  throw new InvalidRecipeError(checked.issues.map((issue) => `${issue.field}: ${issue.message}`).join('; '), checked.issues);
+}
+
+/** What to change so that `globalBatchSize` becomes a multiple of `microBatchSize`. */
+function divisibilityAdvice(globalBatchSize: number, microBatchSize: number): string {
+  const below = Math.floor(globalBatchSize / microBatchSize) * microBatchSize;
+  const neighbours = [below, below + microBatchSize].filter((n) => n > 0);
+  const divisors = Array.from({ length: Math.min(microBatchSize * 2, globalBatchSize) }, (_, i) => i + 1).filter(
+    (n) => globalBatchSize % n === 0,
+  );
+  const nearest = divisors.sort((a, b) => Math.abs(a - microBatchSize) - Math.abs(b - microBatchSize)).slice(0, 2);
+  return (
+    `globalBatchSize ${globalBatchSize} is not divisible by microBatchSize ${microBatchSize}: every step must consist of whole micro-batches. ` +
+    `Use ${neighbours.join(' or ')}, or set microBatchSize to ${nearest.sort((a, b) => a - b).join(' or ')}.`
+  );
+}

@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import { viewEntry } from '@roentgen/tensorflow';
+import { expect, test } from 'vitest';
+import { UnknownVariantError } from './errors.js';
+import { initializeModel } from './initialize.js';
+import { efficientNetSpec } from './spec.js';
+import { EFFICIENTNET_VARIANTS, parseVariant } from './variants.js';
+import type { EfficientNetVariant } from './variants.js';
+
+/** Trainable parameters with 1,000 classes, as torchvision and Keras count them. */
+const PARAMETER_COUNTS: Readonly<Record<EfficientNetVariant, number>> = {
+  B0: 5_288_548,
+  B1: 7_794_184,
+  B2: 9_109_994,
+  B3: 12_233_232,
+  B4: 19_341_616,
+  B5: 30_389_784,
+  B6: 43_040_704,
+  B7: 66_347_960,
+};
+
+test.each(Object.entries(PARAMETER_COUNTS))('%s with 1,000 classes has %i parameters', (name, count) => {
+  const spec = efficientNetSpec(parseVariant(name), 1000);
+  expect(spec.parameters.entries.reduce((sum, { length }) => sum + length, 0)).toBe(count);
+});
+
+test('B3 is wider and deeper than B0, its head and stem are scaled', () => {
+  const spec = efficientNetSpec('B3', 3);
+  expect(spec.blocks).toHaveLength(26);
+  const shapes = new Map(spec.parameters.entries.map(({ name, shape }) => [name, shape]));
+  expect(shapes.get('stem_conv/kernel')).toEqual([3, 3, 3, 40]);
+  expect(shapes.get('top_conv/kernel')).toEqual([1, 1, 384, 1536]);
+  expect(shapes.get('predictions/kernel')).toEqual([1536, 3]);
+  expect(shapes.get('block2a_se_reduce/kernel')).toEqual([1, 1, 144, 6]);
+  expect(spec.statistics.entries.every(({ offset }) => offset % 16 === 0)).toBe(true);
+});
+
+test('variants are found by their usual names, an unknown one is answered with the list', () => {
+  expect(['B0', 'b0', ' efficientnet-b0', 'EfficientNetB0', 'efficientnet_b0'].map(parseVariant)).toEqual(['B0', 'B0', 'B0', 'B0', 'B0']);
+  expect(() => parseVariant('B9')).toThrow(UnknownVariantError);
+  expect(() => parseVariant('resnet50')).toThrow('"resnet50" is no EfficientNet variant. Known ones: B0, B1, B2, B3, B4, B5, B6, B7.');
+  expect(Object.keys(EFFICIENTNET_VARIANTS)).toHaveLength(8);
+});
+
+test('one class is nothing to choose from', () => {
+  expect(() => efficientNetSpec('B0', 1)).toThrow('1 classes: a classifier needs at least 2.');
+});
+
+test('the same seed gives the same starting weights, another seed gives others', () => {
+  const spec = efficientNetSpec('B0', 2);
+  const digest = (seed: number) => createHash('sha256').update(initializeModel(spec, seed).weights).digest('hex');
+  expect(digest(1)).toBe(digest(1));
+  expect(digest(1)).not.toBe(digest(2));
+});
+
+test('starting weights have the variance that the initialisation names, padding stays zero', () => {
+  const spec = efficientNetSpec('B0', 2);
+  const { weights, statistics } = initializeModel(spec, 5);
+  const entry = spec.parameters.entries.find(({ name }) => name === 'top_conv/kernel')!;
+  const values = viewEntry(weights, entry);
+  const variance = values.reduce((sum, value) => sum + value * value, 0) / values.length;
+  expect(variance * 1280).toBeCloseTo(2, 1);
+  const used = spec.parameters.entries.reduce(
+    (sum, { offset, length }) => sum + weights.subarray(offset, offset + length).reduce((a, b) => a + Math.abs(b), 0),
+    0,
+  );
+  expect(weights.reduce((sum, value) => sum + Math.abs(value), 0)).toBeCloseTo(used, 3);
+  expect(new Set(statistics)).toEqual(new Set([0, 1]));
+});

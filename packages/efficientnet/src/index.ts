@@ -1,0 +1,5 @@
+export * from './errors.js';
+export * from './forward.js';
+export * from './initialize.js';
+export * from './spec.js';
+export * from './variants.js';

@@ -1,0 +1,14 @@
+export * from './errors.js';
+export * from './graph/autodiff.js';
+export * from './graph/endpoint.js';
+export * from './graph/graph.js';
+export * as ops from './graph/ops/index.js';
+export type { Variable } from './graph/ops/index.js';
+export * from './graph/tensor.js';
+export * from './install/index.js';
+export * from './layers/layers.js';
+export * from './random/philox.js';
+export * from './runtime/binding.js';
+export * from './runtime/eager.js';
+export * from './runtime/session.js';
+export * from './state/layout.js';

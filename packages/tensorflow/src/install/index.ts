@@ -1,0 +1,2 @@
+export { LibtensorflowMissingError, locateLibtensorflow } from './locate.js';
+export type { LibtensorflowLocation } from './locate.js';

@@ -1,0 +1,200 @@
+import { GraphError } from '../errors.js';
+import { Tape } from '../graph/autodiff.js';
+import type { Graph } from '../graph/graph.js';
+import * as ops from '../graph/ops/index.js';
+import type { ConvolutionKind, Moments } from '../graph/ops/index.js';
+import { sizeOf } from '../graph/tensor.js';
+import type { Tensor } from '../graph/tensor.js';
+
+/** A convolution of a model: `<name>/kernel` holds its weights. */
+export interface ConvolutionRef {
+  readonly name: string;
+  readonly stride: number;
+}
+
+/** A batch normalisation of a model: `<name>/gamma`, `/beta`, and the statistics `/moving_mean`, `/moving_variance`. */
+export interface NormRef {
+  readonly name: string;
+}
+
+/** A fully connected layer of a model: `<name>/kernel` and `<name>/bias`. */
+export interface DenseRef {
+  readonly name: string;
+}
+
+export interface LayersOptions {
+  readonly graph: Graph;
+  /** Trainable tensors by name. */
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  /** Running statistics of batch norm by name. */
+  readonly statistics: ReadonlyMap<string, Tensor>;
+  /** `batch` normalises with the moments of the batch itself, `frozen` with the running statistics. */
+  readonly batchNorm: 'batch' | 'frozen';
+  readonly batchNormEpsilon: number;
+  /** [2] int32 that all randomness of this pass is a function of; null switches dropout and drop-connect off. */
+  readonly dropoutSeed: Tensor | null;
+}
+
+/**
+ * Differentiable layers. Each is its forward operation and its gradient side by side, on TensorFlow's fused kernels; activations are
+ * [n, height, width, channels] or [n, channels] float32.
+ */
+export class Layers {
+  readonly graph: Graph;
+  readonly tape: Tape;
+  /** Mean and variance of this batch per batch norm, by the name of the statistic that they will be averaged into. */
+  readonly batchMoments = new Map<string, Tensor>();
+  private randomLayers = 0;
+
+  constructor(private readonly options: LayersOptions) {
+    this.graph = options.graph;
+    this.tape = new Tape(options.graph);
+  }
+
+  /** Convolution with SAME padding. [n, h, w, in] → [n, ⌈h/stride⌉, ⌈w/stride⌉, out] */
+  conv(x: Tensor, ref: ConvolutionRef): Tensor {
+    return this.convolution('full', x, ref);
+  }
+
+  /** One filter per channel, SAME padding. [n, h, w, c] → [n, ⌈h/stride⌉, ⌈w/stride⌉, c] */
+  depthwiseConv(x: Tensor, ref: ConvolutionRef): Tensor {
+    return this.convolution('depthwise', x, ref);
+  }
+
+  private convolution(kind: ConvolutionKind, x: Tensor, { name, stride }: ConvolutionRef): Tensor {
+    const kernel = this.parameter(`${name}/kernel`);
+    const y = ops.convolution(this.graph, kind, x, kernel, stride);
+    this.tape.record([x, kernel], y, (dy) => [
+      ops.convolutionInputGrad(this.graph, kind, x.shape, kernel, dy, stride),
+      ops.convolutionKernelGrad(this.graph, kind, x, kernel.shape, dy, stride),
+    ]);
+    return y;
+  }
+
+  /** Batch normalisation per channel (Ioffe & Szegedy 2015). Assigns nothing: the batch's moments are left in `batchMoments`. */
+  batchNorm(x: Tensor, { name }: NormRef): Tensor {
+    const gamma = this.parameter(`${name}/gamma`);
+    const beta = this.parameter(`${name}/beta`);
+    const epsilon = this.options.batchNormEpsilon;
+    const moments: Moments =
+      this.options.batchNorm === 'batch'
+        ? null
+        : { mean: this.statistic(`${name}/moving_mean`), variance: this.statistic(`${name}/moving_variance`) };
+    const forward = ops.fusedBatchNorm(this.graph, x, gamma, beta, moments, epsilon);
+    if (moments === null) {
+      this.batchMoments.set(`${name}/moving_mean`, forward.batchMean);
+      this.batchMoments.set(`${name}/moving_variance`, forward.batchVariance);
+    }
+    this.tape.record([x, gamma, beta], forward.y, (dy) => ops.fusedBatchNormGrad(this.graph, dy, x, gamma, forward, moments, epsilon));
+    return forward.y;
+  }
+
+  /** SiLU, x · σ(x) (Elfwing et al. 2018). Keeps σ for the backward pass: recomputing it costs 25 % of the step. */
+  silu(x: Tensor): Tensor {
+    const s = ops.sigmoid(this.graph, x);
+    const y = ops.mul(this.graph, x, s);
+    // dy · (s + x · s · (1 − s)) in three passes, without a temporary for dy · x.
+    this.tape.record([x], y, (dy) => [ops.mul(this.graph, dy, ops.add(this.graph, s, ops.sigmoidGrad(this.graph, s, x)))]);
+    return y;
+  }
+
+  sigmoid(x: Tensor): Tensor {
+    const y = ops.sigmoid(this.graph, x);
+    this.tape.record([x], y, (dy) => [ops.sigmoidGrad(this.graph, y, dy)]);
+    return y;
+  }
+
+  /** a + b of one shape: a residual connection. */
+  add(a: Tensor, b: Tensor): Tensor {
+    const y = ops.add(this.graph, a, b);
+    this.tape.record([a, b], y, (dy) => [dy, dy]);
+    return y;
+  }
+
+  /** Multiplies each channel of each image: x [n, h, w, c], factors [n, c] → [n, h, w, c]. The last step of squeeze-and-excitation. */
+  scaleChannels(x: Tensor, factors: Tensor): Tensor {
+    const [n = 0, channels = 0] = factors.shape;
+    const perPixel = ops.reshape(this.graph, factors, [n, 1, 1, channels]);
+    const y = ops.mul(this.graph, x, perPixel);
+    this.tape.record([x, factors], y, (dy) => [ops.mul(this.graph, dy, perPixel), ops.sum(this.graph, ops.mul(this.graph, dy, x), [1, 2])]);
+    return y;
+  }
+
+  /** Mean over height and width. [n, h, w, c] → [n, c] */
+  globalAveragePool(x: Tensor): Tensor {
+    const [n = 0, height = 0, width = 0, channels = 0] = x.shape;
+    const y = ops.mean(this.graph, x, [1, 2]);
+    // The gradient stays [n, 1, 1, c]: where another one arrives, the addition repeats it for free.
+    this.tape.record([x], y, (dy) => [
+      ops.reshape(this.graph, ops.mul(this.graph, dy, this.graph.scalar(1 / (height * width))), [n, 1, 1, channels]),
+    ]);
+    return y;
+  }
+
+  /** x · W + b. [n, in] → [n, out]; the kernel may be stored as [in, out] or as a 1 × 1 convolution [1, 1, in, out]. */
+  dense(x: Tensor, { name }: DenseRef): Tensor {
+    const kernel = this.parameter(`${name}/kernel`);
+    const bias = this.parameter(`${name}/bias`);
+    const matrix = ops.reshape(this.graph, kernel, kernel.shape.slice(-2));
+    const y = ops.biasAdd(this.graph, ops.matMul(this.graph, x, matrix), bias);
+    this.tape.record([x, kernel, bias], y, (dy) => [
+      ops.matMul(this.graph, dy, matrix, { b: true }),
+      ops.reshape(this.graph, ops.matMul(this.graph, x, dy, { a: true }), kernel.shape),
+      ops.biasAddGrad(this.graph, dy),
+    ]);
+    return y;
+  }
+
+  /** Sets each element to zero with probability `rate` and scales the rest by 1 / (1 − rate) (Srivastava et al. 2014). */
+  dropout(x: Tensor, rate: number): Tensor {
+    return this.drop(x, rate, x.shape);
+  }
+
+  /** Drops a whole residual branch per image (stochastic depth, Huang et al. 2016). x: [n, h, w, c] */
+  dropConnect(x: Tensor, rate: number): Tensor {
+    return this.drop(x, rate, [x.shape[0] ?? 0, ...x.shape.slice(1).map(() => 1)]);
+  }
+
+  /** Random numbers are f(seed, position of this layer in the pass), so a pass can be repeated bit by bit. */
+  private drop(x: Tensor, rate: number, maskShape: readonly number[]): Tensor {
+    if (!(rate >= 0 && rate < 1)) throw new GraphError(`a drop rate of ${rate} is not in [0, 1).`, { rate });
+    const layer = this.randomLayers++;
+    if (rate === 0 || this.options.dropoutSeed === null) return x;
+    const seed = ops.add(this.graph, this.options.dropoutSeed, this.graph.ints([layer, 0]));
+    const kept = ops.greaterEqual(this.graph, ops.statelessRandomUniform(this.graph, maskShape, seed), this.graph.scalar(rate));
+    const mask = ops.mul(this.graph, ops.cast(this.graph, kept, 'float32'), this.graph.scalar(1 / (1 - rate)));
+    const y = ops.mul(this.graph, x, mask);
+    this.tape.record([x], y, (dy) => [ops.mul(this.graph, dy, mask)]);
+    return y;
+  }
+
+  /**
+   * Σ weightᵢ · cross entropyᵢ over the batch: the sum, not the mean, so that sums over micro-batches can be divided once by the total
+   * weight. logits [n, k], labels [n] int32 in [0, k), weights [n] → scalar. Label smoothing as in Szegedy et al. 2016, §7.
+   */
+  weightedCrossEntropySum(logits: Tensor, labels: Tensor, weights: Tensor, labelSmoothing: number): Tensor {
+    const [n = 0, classes = 0] = logits.shape;
+    const off = labelSmoothing / classes;
+    const targets = ops.oneHot(this.graph, labels, classes, 1 - labelSmoothing + off, off);
+    const { losses, logitsGrad } = ops.softmaxCrossEntropy(this.graph, logits, targets);
+    const sum = ops.sum(this.graph, ops.mul(this.graph, losses, weights), [0]);
+    this.tape.record([logits], sum, (dSum) => [
+      ops.mul(this.graph, logitsGrad, ops.reshape(this.graph, ops.mul(this.graph, weights, dSum), [n, 1])),
+    ]);
+    return sum;
+  }
+
+  private parameter(name: string): Tensor {
+    return find(this.options.parameters, 'parameter', name);
+  }
+
+  private statistic(name: string): Tensor {
+    return find(this.options.statistics, 'running statistic', name);
+  }
+}
+
+function find(tensors: ReadonlyMap<string, Tensor>, what: string, name: string): Tensor {
+  const tensor = tensors.get(name);
+  if (!tensor || sizeOf(tensor.shape) === 0) throw new GraphError(`the model has no ${what} "${name}".`, { name });
+  return tensor;
+}

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
+import { beforeAll, expect, test } from 'vitest';
+import { decodeCheckpoint, decodeModel, encodeCheckpoint } from './checkpoint.js';
+import type { EncodedCheckpoint } from './checkpoint.js';
+import { CheckpointError } from './errors.js';
+import { IMAGENET_PREPROCESSING } from './preprocessing.js';
+import { parseRecipe } from './recipe.js';
+import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
+import type { TrainingState } from './training-session.js';
+
+const facts = {
+  recipe: parseRecipe({ imageSizePx: 32 }),
+  classes: ['normal', 'pneumonia'],
+  epoch: 2,
+  step: 17,
+  preprocessing: IMAGENET_PREPROCESSING,
+  metrics: null,
+};
+let state: TrainingState;
+let encoded: EncodedCheckpoint;
+
+beforeAll(() => {
+  const spec = efficientNetSpec('B0', 2);
+  const { weights: adamV } = initializeModel(spec, 2);
+  state = { ...initializeModel(spec, 1), adamM: new Float32Array(spec.parameters.length), adamV };
+  encoded = encodeCheckpoint(state, facts);
+});
+
+const sameBits = (a: Float32Array, b: Float32Array) => Buffer.from(a.buffer).equals(Buffer.from(b.buffer));
+
+/** The checkpoint with other tensors but a description that fits the new bytes. */
+function withTensors(
+  change: (tensors: ReturnType<typeof decodeSafetensors>) => Parameters<typeof encodeSafetensors>[0],
+): [Uint8Array, unknown] {
+  const tensors = encodeSafetensors(change(decodeSafetensors(encoded.tensors)), {});
+  const sha256 = createHash('sha256').update(tensors).digest('hex');
+  return [tensors, { ...encoded.description, tensors: { sha256, bytes: tensors.length } }];
+}
+
+test('a checkpoint comes back bit by bit, through JSON', () => {
+  const decoded = decodeCheckpoint(encoded.tensors, JSON.parse(JSON.stringify(encoded.description)));
+  expect(decoded.description).toEqual(encoded.description);
+  for (const part of ['weights', 'adamM', 'adamV', 'statistics'] as const) expect(sameBits(decoded.state[part], state[part])).toBe(true);
+});
+
+test('the file is named per parameter, so that other programs can read it', () => {
+  const tensors = decodeSafetensors(encoded.tensors);
+  expect(tensors.get('block1a_dwconv/kernel')?.shape).toEqual([3, 3, 32, 1]);
+  expect(tensors.get('adam/m/predictions/bias')?.shape).toEqual([2]);
+  expect(tensors.get('stem_bn/moving_variance')?.data[0]).toBe(1);
+});
+
+test('prediction needs only weights and statistics', () => {
+  const [bytes, description] = withTensors((tensors) => [...tensors.values()].filter(({ name }) => !name.startsWith('adam/')));
+  expect(sameBits(decodeModel(bytes, description).weights, state.weights)).toBe(true);
+  expect(() => decodeCheckpoint(bytes, description)).toThrow('tensor "adam/m/stem_conv/kernel" [3, 3, 3, 32] is missing');
+});
+
+test('a damaged, truncated or foreign file is refused with its reason', () => {
+  const flipped = encoded.tensors.slice();
+  flipped[flipped.length - 1]! ^= 1;
+  expect(() => decodeCheckpoint(flipped, encoded.description)).toThrow(/SHA-256 .* is damaged/);
+  expect(() => decodeCheckpoint(encoded.tensors.subarray(0, -4), encoded.description)).toThrow(/truncated/);
+  expect(() => decodeCheckpoint(encoded.tensors, { ...encoded.description, format: 'roentgen-checkpoint/9' })).toThrow(CheckpointError);
+  expect(() => decodeCheckpoint(encoded.tensors, { ...encoded.description, classes: ['a', 'b', 'c'] })).toThrow(/laid out/);
+  expect(() => decodeCheckpoint(encoded.tensors, null)).toThrow(CheckpointError);
+});
+
+test('a tensor of another shape and one too many are refused', () => {
+  const reshaped = withTensors((tensors) =>
+    [...tensors.values()].map((tensor) => (tensor.name === 'predictions/bias' ? { ...tensor, shape: [1, 2] } : tensor)),
+  );
+  expect(() => decodeModel(...reshaped)).toThrow('tensor "predictions/bias" has shape [1, 2], expected [2]');
+  const extra = withTensors((tensors) => [...tensors.values(), { name: 'extra', shape: [1], data: Float32Array.of(1) }]);
+  expect(() => decodeCheckpoint(...extra)).toThrow(/holds \d+ tensors, this network and its optimiser have \d+/);
+});

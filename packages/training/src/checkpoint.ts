@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto';
+import { EFFICIENTNET_VARIANTS, efficientNetSpec } from '@roentgen/efficientnet';
+import type { EfficientNetSpec, EfficientNetVariant, ModelVectors } from '@roentgen/efficientnet';
+import { viewEntry } from '@roentgen/tensorflow';
+import type { StateLayout } from '@roentgen/tensorflow';
+import { z } from 'zod';
+import type { EvaluationMetrics } from './classification-metrics.js';
+import { CheckpointError } from './errors.js';
+import { PreprocessingSchema } from './preprocessing.js';
+import type { Preprocessing } from './preprocessing.js';
+import { TrainingRecipeSchema } from './recipe.js';
+import type { TrainingRecipe } from './recipe.js';
+import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
+import type { NamedTensor } from './safetensors.js';
+import type { TrainingState } from './training-session.js';
+
+export const CHECKPOINT_FORMAT = 'roentgen-checkpoint/1';
+const ADAM_M = 'adam/m/';
+const ADAM_V = 'adam/v/';
+
+const VARIANT_NAMES = Object.keys(EFFICIENTNET_VARIANTS) as EfficientNetVariant[];
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+
+const EvaluationMetricsSchema: z.ZodType<EvaluationMetrics> = z.object({
+  n: z.int().positive(),
+  // JSON has no NaN or infinity; a diverged model may still be looked at.
+  loss: z
+    .number()
+    .nullable()
+    .transform((loss) => loss ?? Number.NaN),
+  accuracy: z.number(),
+  majorityBaselineAccuracy: z.number(),
+  sensitivity: z.array(z.object({ class: z.string(), n: z.int(), value: z.number().nullable() })),
+  confusionMatrix: z.array(z.array(z.int())),
+  auroc: z.number().nullable(),
+});
+
+/** What lies beside the tensor file: everything needed to go on or to predict, and the hash that ties the two together. */
+export const CheckpointDescriptionSchema = z.object({
+  format: z.literal(CHECKPOINT_FORMAT),
+  variant: z.enum(VARIANT_NAMES),
+  imageSizePx: z.int().positive(),
+  /** In the order of the logits. */
+  classes: z.array(z.string()).min(2),
+  recipe: TrainingRecipeSchema,
+  /** Epoch of the last committed step, from 1. */
+  epoch: z.int().min(0),
+  /** Committed steps. */
+  step: z.int().min(0),
+  /** Hash of names, shapes and order of all tensors. */
+  layoutHash: sha256Hex,
+  preprocessing: PreprocessingSchema,
+  /** On the validation split at this step; null when it was not evaluated. */
+  metrics: EvaluationMetricsSchema.nullable(),
+  tensors: z.object({ sha256: sha256Hex, bytes: z.int().positive() }),
+});
+export type CheckpointDescription = z.output<typeof CheckpointDescriptionSchema>;
+
+export interface CheckpointFacts {
+  readonly recipe: TrainingRecipe;
+  readonly classes: readonly string[];
+  readonly epoch: number;
+  readonly step: number;
+  readonly preprocessing: Preprocessing;
+  readonly metrics: EvaluationMetrics | null;
+}
+
+/** A checkpoint as bytes: `tensors` is a safetensors file, `description` goes into a JSON file beside it. */
+export interface EncodedCheckpoint {
+  readonly tensors: Uint8Array;
+  readonly description: CheckpointDescription;
+  /** Of the tensor file. */
+  readonly sha256: string;
+}
+
+export interface TrainingCheckpoint {
+  readonly description: CheckpointDescription;
+  readonly state: TrainingState;
+}
+
+export interface Model extends ModelVectors {
+  readonly description: CheckpointDescription;
+}
+
+export function encodeCheckpoint(state: TrainingState, facts: CheckpointFacts): EncodedCheckpoint {
+  const { recipe, classes } = facts;
+  const spec = efficientNetSpec(recipe.variant, classes.length);
+  const tensors = encodeSafetensors(
+    [
+      ...namedTensors(state.weights, spec.parameters),
+      ...namedTensors(state.statistics, spec.statistics),
+      ...namedTensors(state.adamM, spec.parameters, ADAM_M),
+      ...namedTensors(state.adamV, spec.parameters, ADAM_V),
+    ],
+    { format: CHECKPOINT_FORMAT },
+  );
+  const sha256 = sha256Of(tensors);
+  const description: CheckpointDescription = {
+    format: CHECKPOINT_FORMAT,
+    variant: recipe.variant,
+    imageSizePx: recipe.imageSizePx,
+    ...facts,
+    classes: [...classes],
+    layoutHash: layoutHash(spec),
+    tensors: { sha256, bytes: tensors.length },
+  };
+  return { tensors, description, sha256 };
+}
+
+/** Everything needed to go on training. @throws CheckpointError naming what is wrong */
+export function decodeCheckpoint(file: Uint8Array, description: unknown): TrainingCheckpoint {
+  const opened = open(file, description);
+  const { spec, tensors } = opened;
+  const state = {
+    weights: flatVector(tensors, spec.parameters),
+    adamM: flatVector(tensors, spec.parameters, ADAM_M),
+    adamV: flatVector(tensors, spec.parameters, ADAM_V),
+    statistics: flatVector(tensors, spec.statistics),
+  };
+  const known = 3 * spec.parameters.entries.length + spec.statistics.entries.length;
+  if (tensors.size !== known) {
+    throw new CheckpointError(`the file holds ${tensors.size} tensors, this network and its optimiser have ${known}.`, {
+      tensors: tensors.size,
+      known,
+    });
+  }
+  return { description: opened.description, state };
+}
+
+/** What prediction needs; the optimiser's part of the file is not looked at. @throws CheckpointError naming what is wrong */
+export function decodeModel(file: Uint8Array, description: unknown): Model {
+  const { description: parsed, spec, tensors } = open(file, description);
+  return { description: parsed, weights: flatVector(tensors, spec.parameters), statistics: flatVector(tensors, spec.statistics) };
+}
+
+function open(file: Uint8Array, input: unknown) {
+  const parsed = CheckpointDescriptionSchema.safeParse(input);
+  if (!parsed.success) throw new CheckpointError(`the description is no ${CHECKPOINT_FORMAT}: ${z.prettifyError(parsed.error)}`);
+  const description = parsed.data;
+  if (file.length !== description.tensors.bytes) {
+    throw new CheckpointError(
+      `the tensor file has ${file.length} bytes, its description says ${description.tensors.bytes}: it is truncated or belongs to another checkpoint.`,
+    );
+  }
+  const sha256 = sha256Of(file);
+  if (sha256 !== description.tensors.sha256) {
+    throw new CheckpointError(
+      `the tensor file has SHA-256 ${sha256}, its description says ${description.tensors.sha256}: it is damaged or belongs to another checkpoint.`,
+    );
+  }
+  const spec = efficientNetSpec(description.variant, description.classes.length);
+  if (layoutHash(spec) !== description.layoutHash) {
+    throw new CheckpointError(
+      `the tensors of this ${description.variant} are laid out as ${description.layoutHash}, this program lays them out as ${layoutHash(spec)}.`,
+    );
+  }
+  return { description, spec, tensors: decodeSafetensors(file) };
+}
+
+function namedTensors(vector: Float32Array, layout: StateLayout, prefix = ''): NamedTensor[] {
+  return layout.entries.map((entry) => ({ name: prefix + entry.name, shape: entry.shape, data: viewEntry(vector, entry) }));
+}
+
+function flatVector(tensors: ReadonlyMap<string, NamedTensor>, layout: StateLayout, prefix = ''): Float32Array {
+  const vector = new Float32Array(layout.length);
+  for (const entry of layout.entries) {
+    const name = prefix + entry.name;
+    const tensor = tensors.get(name);
+    const expected = `[${entry.shape.join(', ')}]`;
+    if (!tensor) throw new CheckpointError(`tensor "${name}" ${expected} is missing.`, { name });
+    if (tensor.shape.join() !== entry.shape.join()) {
+      throw new CheckpointError(`tensor "${name}" has shape [${tensor.shape.join(', ')}], expected ${expected}.`, {
+        name,
+        shape: tensor.shape,
+      });
+    }
+    viewEntry(vector, entry).set(tensor.data);
+  }
+  return vector;
+}
+
+function layoutHash(spec: EfficientNetSpec): string {
+  const layouts = [spec.parameters, spec.statistics].map(({ entries }) => entries.map(({ name, shape }) => [name, shape]));
+  return sha256Of(new TextEncoder().encode(JSON.stringify(layouts)));
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

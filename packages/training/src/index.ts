@@ -1,0 +1,15 @@
+export * from './checkpoint.js';
+export type { ClassSensitivity, EvaluationMetrics } from './classification-metrics.js';
+export * from './errors.js';
+export * from './evaluate.js';
+export * from './micro-batch.js';
+export * from './plan.js';
+export * from './ports.js';
+export * from './prediction-session.js';
+export type { Predictions } from './predictor.js';
+export * from './preprocessing.js';
+export * from './recipe.js';
+export type { StepGradients } from './step-gradients.js';
+export * from './train.js';
+export * from './training-session.js';
+export * from './tree-sum.js';

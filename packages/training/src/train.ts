@@ -1,0 +1,206 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { encodeCheckpoint } from './checkpoint.js';
+import type { EvaluationMetrics } from './classification-metrics.js';
+import { InvalidBatchError, NonFiniteLossError } from './errors.js';
+import { evaluate } from './evaluate.js';
+import type { EvaluationInput } from './evaluate.js';
+import type { MicroBatch } from './micro-batch.js';
+import type { TrainingPlan } from './plan.js';
+import { soloCollective } from './ports.js';
+import type { CheckpointStore, Collective, SavedCheckpointRef, StopRequest, TrainingEvent, TrainingInput } from './ports.js';
+import { addStepGradients, isFinite } from './step-gradients.js';
+import type { StepGradients } from './step-gradients.js';
+import type { TrainingSession } from './training-session.js';
+import { TreeSum } from './tree-sum.js';
+
+export interface TrainOptions {
+  readonly plan: TrainingPlan;
+  /** Its state is set: a fresh one, or that of the checkpoint that startStep belongs to. */
+  readonly session: TrainingSession;
+  /** In the order of the labels. */
+  readonly classes: readonly string[];
+  /** Steps that are already committed; 0 by default. */
+  readonly startStep?: number;
+  readonly input: TrainingInput;
+  /** Evaluated after every epoch; null when there is no validation split. */
+  readonly validation: EvaluationInput | null;
+  readonly collective?: Collective;
+  readonly checkpoints: CheckpointStore;
+  /** The checkpoint that was resumed from. */
+  readonly lastCheckpoint?: SavedCheckpointRef | null;
+  readonly report: (event: TrainingEvent) => void | Promise<void>;
+  /** Asked before every step. */
+  readonly shouldStop?: () => StopRequest;
+  readonly nowMs?: () => number;
+}
+
+export interface TrainingResult {
+  readonly status: 'completed' | 'stopped';
+  readonly epoch: number;
+  /** Committed steps. */
+  readonly step: number;
+  readonly lastCheckpoint: SavedCheckpointRef | null;
+  readonly lastEvaluation: EvaluationMetrics | null;
+}
+
+/**
+ * Trains from startStep to the end of the plan, or until it is asked to stop. A step is committed when its update is made; whatever
+ * happens before leaves the state of the last committed step.
+ * @throws NonFiniteLossError with step, epoch and last good checkpoint; InvalidBatchError; whatever a port throws
+ */
+export async function train(options: TrainOptions): Promise<TrainingResult> {
+  const { plan, session, input, validation, collective = soloCollective, report, shouldStop = () => 'continue' as const } = options;
+  const clock = options.nowMs ?? (() => performance.now());
+  const run = new RunProgress(options);
+
+  while (run.step < plan.totalSteps) {
+    const request = shouldStop();
+    if (request === 'checkpoint-and-stop') await run.saveCheckpoint();
+    if (request !== 'continue') return run.result('stopped');
+    const { step } = run;
+    if (plan.startsEpoch(step)) await report(run.epochStarted());
+
+    const startedAt = clock();
+    const microBatches = await input.batch(step); //                       the same whatever the number of workers
+    const inputAt = clock();
+    const local = sumMicroBatches(session, plan, step, microBatches); //   weighted sums, in tree order
+    const gradientsAt = clock();
+    const total = await collective.allReduce(step, local); //              identical bits on every member
+    const allReduceAt = clock();
+    if (!isFinite(total)) throw run.nonFinite(total);
+    const learningRate = plan.learningRate(step);
+    const { gradientNorm } = session.apply(total, { step, learningRate, statisticsMomentum: plan.statisticsMomentum(step) });
+    const appliedAt = clock();
+    run.commit();
+    await report({
+      type: 'step-committed',
+      epoch: run.epoch,
+      step: run.step,
+      totalSteps: plan.totalSteps,
+      loss: total.lossSum / total.weightSum,
+      accuracy: total.correctSum / total.sampleCount,
+      learningRate,
+      gradientNorm,
+      imagesPerSecond: total.sampleCount / ((appliedAt - startedAt) / 1000),
+      durations: {
+        inputMs: inputAt - startedAt,
+        gradientsMs: gradientsAt - inputAt,
+        allReduceMs: allReduceAt - gradientsAt,
+        applyMs: appliedAt - allReduceAt,
+      },
+    });
+
+    if (validation && plan.endsEpoch(run.step)) await run.evaluate(validation, clock);
+    if (plan.checkpointsAfter(run.step)) await run.saveCheckpoint();
+    // The calls above block the thread: let messages and timers through between steps.
+    await nextTurn();
+  }
+  return run.result('completed');
+}
+
+/** The gradient of a whole step on one worker; changes no state. */
+function sumMicroBatches(session: TrainingSession, plan: TrainingPlan, step: number, microBatches: readonly MicroBatch[]): StepGradients {
+  const planned = plan.microBatches(step).length;
+  if (microBatches.length !== planned) {
+    throw new InvalidBatchError(`step ${step} got ${microBatches.length} micro-batches, the plan has ${planned}.`, {
+      step,
+      got: microBatches.length,
+      planned,
+    });
+  }
+  const sum = new TreeSum<StepGradients>(addStepGradients);
+  microBatches.forEach((microBatch, index) => sum.push(session.gradients(microBatch, plan.dropoutSeed(step, index))));
+  return sum.finish();
+}
+
+/** Where a run stands. */
+class RunProgress {
+  step: number;
+  private lastCheckpoint: SavedCheckpointRef | null;
+  private lastEvaluation: EvaluationMetrics | null = null;
+
+  constructor(private readonly options: TrainOptions) {
+    this.step = options.startStep ?? 0;
+    this.lastCheckpoint = options.lastCheckpoint ?? null;
+  }
+
+  /** Epoch of the last committed step; 0 before the first. */
+  get epoch(): number {
+    return this.step === 0 ? 0 : this.options.plan.epochOf(this.step - 1);
+  }
+
+  commit(): void {
+    this.step += 1;
+  }
+
+  epochStarted(): TrainingEvent {
+    const { plan } = this.options;
+    const epoch = plan.epochOf(this.step);
+    return {
+      type: 'epoch-started',
+      epoch,
+      epochs: plan.recipe.epochs,
+      step: this.step,
+      stepsPerEpoch: plan.stepsPerEpoch,
+      leftOutSamples: plan.leftOut(epoch),
+    };
+  }
+
+  async evaluate(validation: EvaluationInput, clock: () => number): Promise<void> {
+    const startedAt = clock();
+    this.lastEvaluation = await evaluate(this.options.session, validation, this.options.classes);
+    await this.options.report({
+      type: 'evaluated',
+      epoch: this.epoch,
+      step: this.step,
+      metrics: this.lastEvaluation,
+      durationMs: clock() - startedAt,
+    });
+  }
+
+  /** Nothing to do where this very step is already saved, or none is committed. */
+  async saveCheckpoint(): Promise<void> {
+    const { plan, session, classes, checkpoints, report } = this.options;
+    if (this.step === 0 || this.lastCheckpoint?.step === this.step) return;
+    const { epoch, step } = this;
+    const metrics = plan.endsEpoch(step) ? this.lastEvaluation : null;
+    const encoded = encodeCheckpoint(session.getState(), {
+      recipe: plan.recipe,
+      classes,
+      epoch,
+      step,
+      preprocessing: session.preprocessing,
+      metrics,
+    });
+    this.lastCheckpoint = await checkpoints.save(encoded);
+    await report({
+      type: 'checkpoint-saved',
+      epoch,
+      step,
+      checkpoint: this.lastCheckpoint,
+      sha256: encoded.sha256,
+      bytes: encoded.tensors.length,
+    });
+  }
+
+  nonFinite(total: StepGradients): NonFiniteLossError {
+    const [step, epoch, loss] = [this.step + 1, this.options.plan.epochOf(this.step), total.lossSum / total.weightSum];
+    const what = Number.isFinite(loss) ? 'the gradient is not finite' : `the loss is ${loss}`;
+    const good = this.lastCheckpoint
+      ? `The last good checkpoint is ${this.lastCheckpoint.checkpointId} of step ${this.lastCheckpoint.step}.`
+      : 'There is no checkpoint yet.';
+    return new NonFiniteLossError(
+      `in step ${step} (epoch ${epoch}) ${what}: the run has diverged. ${good} Try a lower learningRate or more warmupSteps.`,
+      {
+        step,
+        epoch,
+        loss: String(loss),
+        lastCheckpoint: this.lastCheckpoint,
+      },
+    );
+  }
+
+  result(status: TrainingResult['status']): TrainingResult {
+    return { status, epoch: this.epoch, step: this.step, lastCheckpoint: this.lastCheckpoint, lastEvaluation: this.lastEvaluation };
+  }
+}

@@ -1,0 +1,227 @@
+import { EagerInterpreter, FeedError, Session, SessionError, loadBinding } from '@roentgen/tensorflow';
+import type { TensorFlowBinding } from '@roentgen/tensorflow';
+import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { InvalidBatchError } from './errors.js';
+import { assembleMicroBatch } from './micro-batch.js';
+import type { MicroBatch } from './micro-batch.js';
+import { TrainingPlan } from './plan.js';
+import { PredictionSession } from './prediction-session.js';
+import { IMAGENET_PREPROCESSING } from './preprocessing.js';
+import { parseRecipe } from './recipe.js';
+import { noiseSamples } from './testing/synthetic.js';
+import { buildTrainingGraph } from './training-graph.js';
+import { TrainingSession } from './training-session.js';
+import type { TrainingState } from './training-session.js';
+
+const recipe = parseRecipe({ imageSizePx: 32, globalBatchSize: 8, microBatchSize: 4, epochs: 20, learningRate: 1e-3, seed: 3 });
+const samples = noiseSamples(8, recipe.imageSizePx, 2);
+const plan = new TrainingPlan(recipe, samples.length);
+const update = (step: number) => ({ step, learningRate: plan.learningRate(step), statisticsMomentum: plan.statisticsMomentum(step) });
+const microBatch = (step: number, index = 0): MicroBatch =>
+  assembleMicroBatch(plan.microBatches(step)[index]!, recipe.imageSizePx, (sample) => samples[sample]!);
+
+let binding: TensorFlowBinding;
+let session: TrainingSession;
+let start: TrainingState;
+
+beforeAll(() => {
+  binding = loadBinding();
+  session = TrainingSession.create({ binding, recipe, numClasses: 2 });
+  start = session.initialState(recipe.seed);
+});
+afterAll(() => session.close());
+
+/**
+ * Shared memory starts at a multiple of 16 bytes; TensorFlow adopts a fed array without copying when it lies at a multiple of 64. One of
+ * these offsets hits it.
+ */
+const OFFSETS_FLOATS = [0, 4, 8, 12];
+
+function sharedCopy(values: Float32Array, offsetFloats: number): Float32Array {
+  const shared = new Float32Array(new SharedArrayBuffer(values.byteLength + 64), offsetFloats * 4, values.length);
+  shared.set(values);
+  return shared;
+}
+
+test('state that was set comes back bit by bit', () => {
+  session.setState(start);
+  const state = session.getState();
+  for (const part of ['weights', 'adamM', 'adamV', 'statistics'] as const) {
+    expect(Buffer.from(state[part].buffer).equals(Buffer.from(start[part].buffer))).toBe(true);
+  }
+});
+
+test.each(OFFSETS_FLOATS)('the memory that a state was set from can be overwritten (offset %i)', (offset) => {
+  session.setState(start);
+  const digest = session.digest();
+  const shared = {
+    weights: sharedCopy(start.weights, offset),
+    adamM: sharedCopy(start.adamM, offset),
+    adamV: sharedCopy(start.adamV, offset),
+    statistics: sharedCopy(start.statistics, offset),
+  };
+  session.setState(shared);
+  for (const vector of Object.values(shared)) vector.fill(7);
+  expect(session.digest()).toBe(digest);
+});
+
+test.each(OFFSETS_FLOATS)('the memory that a gradient was applied from can be overwritten (offset %i)', (offset) => {
+  session.setState(start);
+  const gradients = session.gradients(microBatch(0), plan.dropoutSeed(0, 0));
+  const shared = {
+    ...gradients,
+    gradientSum: sharedCopy(gradients.gradientSum, offset),
+    momentSum: sharedCopy(gradients.momentSum, offset),
+  };
+  session.apply(shared, update(0));
+  const digest = session.digest();
+  shared.gradientSum.fill(7);
+  shared.momentSum.fill(7);
+  expect(session.digest()).toBe(digest);
+});
+
+test('computing gradients and predicting change no state', () => {
+  session.setState(start);
+  const digest = session.digest();
+  session.gradients(microBatch(0), plan.dropoutSeed(0, 0));
+  session.predict(microBatch(0).images, 4);
+  session.warm();
+  expect(session.digest()).toBe(digest);
+});
+
+test('an update is that of Adam, and statistics move by the momentum', () => {
+  const { beta1, beta2, epsilon } = recipe.optimizer;
+  session.setState({ ...start, adamM: start.weights.map((value) => value / 10), adamV: start.weights.map((value) => value * value) });
+  const before = session.getState();
+  const gradients = session.gradients(microBatch(0), plan.dropoutSeed(0, 0));
+  const { gradientNorm } = session.apply({ ...gradients, momentCount: 2 }, { step: 6, learningRate: 0.01, statisticsMomentum: 0.9 });
+  const after = session.getState();
+
+  const g = gradients.gradientSum.map((value) => value / gradients.weightSum);
+  const m = before.adamM.map((value, i) => beta1 * value + (1 - beta1) * g[i]!);
+  const v = before.adamV.map((value, i) => beta2 * value + (1 - beta2) * g[i]! ** 2);
+  const rate = (0.01 * Math.sqrt(1 - beta2 ** 7)) / (1 - beta1 ** 7);
+  expect(relativeDistance(m, after.adamM)).toBeLessThan(1e-5);
+  expect(relativeDistance(v, after.adamV)).toBeLessThan(1e-5);
+  const weights = before.weights.map((value, i) => value - (rate * m[i]!) / (Math.sqrt(v[i]!) + epsilon));
+  expect(relativeDistance(weights, after.weights)).toBeLessThan(1e-5);
+  const statistics = before.statistics.map((value, i) => 0.9 * value + (0.1 * gradients.momentSum[i]!) / 2);
+  expect(relativeDistance(statistics, after.statistics)).toBeLessThan(1e-5);
+  expect(gradientNorm / Math.sqrt(g.reduce((sum, value) => sum + value * value, 0))).toBeCloseTo(1, 5);
+});
+
+test('twenty steps end with the same bits when they are repeated', () => {
+  const twentySteps = () => {
+    session.setState(start);
+    for (let step = 0; step < 20; step++) session.apply(session.gradients(microBatch(step), plan.dropoutSeed(step, 0)), update(step));
+    return session.digest();
+  };
+  expect(twentySteps()).toBe(twentySteps());
+});
+
+test('dropout is a function of its seed', () => {
+  session.setState(start);
+  const loss = (seed: Int32Array) => session.gradients(microBatch(0), seed).lossSum;
+  expect(loss(plan.dropoutSeed(0, 0))).toBe(loss(plan.dropoutSeed(0, 0)));
+  expect(loss(plan.dropoutSeed(0, 0))).not.toBe(loss(plan.dropoutSeed(1, 0)));
+});
+
+test('padding has no part in loss, gradient and counts', () => {
+  const frozen = parseRecipe({ ...recipe, batchNorm: 'frozen', dropoutRate: 0, dropConnectRate: 0 });
+  const frozenSession = TrainingSession.create({ binding, recipe: frozen, numClasses: 2 });
+  frozenSession.setState(start);
+  const padded = { ...microBatch(0), weights: Float32Array.of(1, 2, 0, 0) };
+  const other = {
+    ...padded,
+    images: padded.images.slice().fill(0, padded.images.length / 2),
+    labels: Int32Array.of(padded.labels[0]!, padded.labels[1]!, 1, 0),
+  };
+  const [a, b] = [padded, other].map((batch) => frozenSession.gradients(batch, Int32Array.of(0, 0)));
+  expect(a).toMatchObject({ weightSum: 3, sampleCount: 2 });
+  expect({ ...b, gradientSum: null, momentSum: null }).toEqual({ ...a, gradientSum: null, momentSum: null });
+  expect(relativeDistance(a!.gradientSum, b!.gradientSum)).toBeLessThan(1e-6);
+  frozenSession.close();
+});
+
+test('what does not fit is an error that names the feed, and the session goes on', () => {
+  session.setState(start);
+  const digest = session.digest();
+  const good = microBatch(0);
+  const seed = plan.dropoutSeed(0, 0);
+  expect(() => session.gradients({ ...good, images: good.images.subarray(1) }, seed)).toThrow(
+    'feed "images" of endpoint "gradients" has 12287 elements (12287 bytes), uint8 [4, 32, 32, 3] has 12288 (12288 bytes).',
+  );
+  expect(() => session.gradients({ ...good, labels: good.labels.subarray(1) }, seed)).toThrow(FeedError);
+  expect(() => session.gradients(good, Int32Array.of(1))).toThrow(
+    'feed "dropoutSeed" of endpoint "gradients" is int32 [1], expected int32 [2].',
+  );
+  expect(() => session.gradients({ ...good, labels: Int32Array.of(0, 1, 2, 0) }, seed)).toThrow(
+    'label 2 at position 2 is no class: the model has 2, numbered from 0.',
+  );
+  expect(() => session.setState({ ...start, weights: start.weights.subarray(16) })).toThrow(FeedError);
+  expect(() => session.predict(good.images, 3)).toThrow(InvalidBatchError);
+  expect(session.digest()).toBe(digest);
+  expect(session.gradients(good, seed).sampleCount).toBe(4);
+  expect(binding.getNumOfTensors()).toBe(0);
+});
+
+test('any number of images is predicted, each as if it were alone', () => {
+  session.setState(start);
+  const images = new Uint8Array(Buffer.concat(samples.map(({ pixels }) => pixels)));
+  const imageBytes = images.length / samples.length;
+  const seven = session.predict(images.subarray(0, 7 * imageBytes), 7);
+  expect(seven.probabilities).toHaveLength(14);
+  const sixth = session.predict(images.subarray(5 * imageBytes, 6 * imageBytes), 1);
+  expect(sixth.logits[0]).toBeCloseTo(seven.logits[10]!, 4);
+
+  const prediction = PredictionSession.create({ binding, variant: 'B0', numClasses: 2, imageSizePx: 32, batchSize: 4 });
+  prediction.setWeights(start);
+  expect(prediction.predict(images.subarray(0, 7 * imageBytes), 7)).toEqual(seven);
+  prediction.close();
+  expect(() => prediction.predict(images, 8)).toThrow(SessionError);
+});
+
+test('the compiled graph and its interpretation operation by operation agree', () => {
+  const spec = efficientNetSpec('B0', 2);
+  const graph = buildTrainingGraph({ ...recipe, spec, evaluationBatchSize: 4, preprocessing: IMAGENET_PREPROCESSING });
+  const compiled = Session.load(binding, graph.compiled);
+  const eager = new EagerInterpreter(binding);
+  const vector = (data: Float32Array) => ({ data, shape: [data.length] });
+  const batch = microBatch(0);
+  const { weights, statistics } = initializeModel(spec, 1);
+  const state = { weights: vector(weights), statistics: vector(statistics), adamM: vector(start.adamM), adamV: vector(start.adamV) };
+  const feeds = {
+    images: { data: batch.images, shape: [4, 32, 32, 3] },
+    labels: { data: batch.labels, shape: [4] },
+    sampleWeights: vector(batch.weights),
+    dropoutSeed: { data: plan.dropoutSeed(0, 0), shape: [2] },
+  };
+  const scalar = (value: number) => ({ data: Float32Array.of(value), shape: [] });
+  const results = [compiled, eager].map((runner) => {
+    runner.run(graph.setState, state);
+    const { lossSum, gradientSum, momentSum } = runner.run(graph.gradients, feeds);
+    const rates = { learningRate: scalar(1e-3), beta1Power: scalar(0.9), beta2Power: scalar(0.999), statisticsMomentum: scalar(0.9) };
+    const { gradientNorm } = runner.run(graph.apply, {
+      ...rates,
+      gradientSum: vector(gradientSum),
+      momentSum: vector(momentSum),
+      weightSum: scalar(4),
+      momentCount: scalar(1),
+    });
+    return { loss: lossSum[0]!, gradientNorm: gradientNorm[0]!, gradientSum, statistics: runner.run(graph.getState, {}).statistics };
+  });
+  const [a, b] = [results[0]!, results[1]!];
+  expect(b.loss / a.loss).toBeCloseTo(1, 4);
+  expect(b.gradientNorm / a.gradientNorm).toBeCloseTo(1, 3);
+  expect(relativeDistance(a.gradientSum, b.gradientSum)).toBeLessThan(1e-3);
+  expect(relativeDistance(a.statistics, b.statistics)).toBeLessThan(1e-4);
+  eager.close();
+  compiled.close();
+  expect(binding.getNumOfTensors()).toBe(0);
+});
+
+function relativeDistance(a: Float32Array, b: Float32Array): number {
+  const norm = (values: Float32Array) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+  return norm(a.map((value, index) => value - b[index]!)) / norm(a);
+}

@@ -1,0 +1,53 @@
+import {
+  LOG_VARIABLES,
+  NATS_VARIABLES,
+  POSTGRES_VARIABLES,
+  STARTUP_VARIABLES,
+  STORE_VARIABLES,
+  integer,
+  natsConfig,
+  postgresConfig,
+  readVariables,
+  storeConfig,
+} from '@roentgen/config';
+
+export const COORDINATOR_VARIABLES = {
+  ...POSTGRES_VARIABLES,
+  ...NATS_VARIABLES,
+  ...STORE_VARIABLES,
+  ...LOG_VARIABLES,
+  ...STARTUP_VARIABLES,
+  COORDINATOR_TICK_MS: integer('pause between two looks at runs and chunks', 500, { min: 10, max: 60_000 }),
+  COORDINATOR_LEASE_MS: integer('how long a run stays with a coordinator that has gone silent', 5_000, { min: 500, max: 600_000 }),
+  COORDINATOR_WORKER_LOST_MS: integer('silence after which a worker counts as lost', 5_000, { min: 500, max: 600_000 }),
+  COORDINATOR_MAX_ATTEMPTS: integer('tries that a run gets before it fails', 3, { min: 1, max: 100 }),
+  COORDINATOR_MAX_RUNS: integer('runs that one coordinator owns at most', 200, { min: 1, max: 10_000 }),
+  COORDINATOR_CHUNK_LEASE_MS: integer('time a worker has for one chunk', 600_000, { min: 1_000, max: 86_400_000 }),
+  COORDINATOR_CHUNK_MAX_CLAIMS: integer('tries that a chunk gets before it fails', 3, { min: 1, max: 100 }),
+} as const;
+
+/** @throws ConfigError listing every problem */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>) {
+  const v = readVariables(COORDINATOR_VARIABLES, environment);
+  return {
+    postgres: postgresConfig(v),
+    nats: natsConfig(v),
+    store: storeConfig(v),
+    logLevel: v.LOG_LEVEL,
+    startupTimeoutMs: v.STARTUP_TIMEOUT_MS,
+    tickMs: v.COORDINATOR_TICK_MS,
+    scheduling: {
+      leaseMs: v.COORDINATOR_LEASE_MS,
+      workerLostMs: v.COORDINATOR_WORKER_LOST_MS,
+      maxAttempts: v.COORDINATOR_MAX_ATTEMPTS,
+      maxRuns: v.COORDINATOR_MAX_RUNS,
+    },
+    work: {
+      chunkLeaseMs: v.COORDINATOR_CHUNK_LEASE_MS,
+      chunkMaxClaims: v.COORDINATOR_CHUNK_MAX_CLAIMS,
+      workerLostMs: v.COORDINATOR_WORKER_LOST_MS,
+    },
+  };
+}
+
+export type CoordinatorConfig = ReturnType<typeof readConfig>;

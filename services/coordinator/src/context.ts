@@ -1,0 +1,79 @@
+import { ChunkStore, ChunkWorkStore, Database, EventStore, RecorderStore, RunLeaseStore, WorkerPresenceStore } from '@roentgen/database';
+import { newId, systemClock, type Clock, type CoordinatorId, type ObjectStore } from '@roentgen/domain';
+import { createLogger, type Logger } from '@roentgen/logger';
+import { Bus } from '@roentgen/messaging';
+import { S3ObjectStore } from '@roentgen/storage';
+import type { CoordinatorConfig } from './config.js';
+import { LivePublisher } from './recording/live-publisher.js';
+import { Recorder } from './recording/recorder.js';
+import { Scheduler } from './scheduling/scheduler.js';
+import { WorkerRegistry } from './scheduling/worker-registry.js';
+import { ChunkDesk } from './work/chunk-desk.js';
+import { PredictionFinisher } from './work/prediction-finisher.js';
+
+export interface CoordinatorContext {
+  readonly id: CoordinatorId;
+  readonly config: CoordinatorConfig;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly database: Database;
+  readonly bus: Bus;
+  readonly objects: ObjectStore;
+  readonly registry: WorkerRegistry;
+  readonly recorder: Recorder;
+  readonly scheduler: Scheduler;
+  readonly chunks: ChunkDesk;
+  readonly predictions: PredictionFinisher;
+}
+
+/** Puts the coordinator together; waits for Postgres, NATS and the store. @throws UnavailableError naming the part that is not there */
+export async function createContext(config: CoordinatorConfig): Promise<CoordinatorContext> {
+  const id = newId('crd');
+  const logger = createLogger('coordinator', config.logLevel).child({ coordinatorId: id });
+  const clock = systemClock;
+  const { startupTimeoutMs } = config;
+  const database = await Database.connect({ ...config.postgres, startupTimeoutMs }, logger);
+  const bus = await Bus.connect({ ...config.nats, role: 'coordinator', name: id, startupTimeoutMs }, logger);
+  const objects = await S3ObjectStore.connect({ ...config.store, startupTimeoutMs }, logger);
+
+  const leases = new RunLeaseStore(database);
+  const events = new EventStore(database);
+  const live = new LivePublisher(bus);
+  const registry = new WorkerRegistry(config.scheduling.workerLostMs, clock);
+  const chunkStore = new ChunkStore(database);
+  const chunkWork = new ChunkWorkStore(database);
+  return {
+    id,
+    config,
+    logger,
+    clock,
+    database,
+    bus,
+    objects,
+    registry,
+    recorder: new Recorder({
+      database,
+      events,
+      leases,
+      store: new RecorderStore(),
+      live,
+      logger,
+      maxAttempts: config.scheduling.maxAttempts,
+    }),
+    scheduler: new Scheduler({
+      id,
+      database,
+      bus,
+      leases,
+      events,
+      live,
+      registry,
+      presence: new WorkerPresenceStore(database),
+      clock,
+      logger,
+      options: config.scheduling,
+    }),
+    chunks: new ChunkDesk({ database, bus, chunks: chunkStore, work: chunkWork, logger, clock, options: config.work }),
+    predictions: new PredictionFinisher({ work: chunkWork, objects, logger }),
+  };
+}

@@ -1,0 +1,76 @@
+import { assertNever } from '@roentgen/domain';
+import type { Subscription } from '@roentgen/messaging';
+import { ChunkClaim, ChunkResult, CoordinatorWake, RecordEvents, WorkerHeartbeat } from '@roentgen/protocol';
+import type { CoordinatorConfig } from './config.js';
+import { createContext, type CoordinatorContext } from './context.js';
+import { Loop } from './loop.js';
+
+/** Requests of workers go to any one coordinator: rows fence them, so it does not matter which. */
+const QUEUE_GROUP = 'coordinators';
+
+type State = 'created' | 'started' | 'closed';
+
+/** Schedules runs, records what workers report, hands out chunks. Any number of copies may run: rows decide who does what. */
+export class Coordinator {
+  private state: State = 'created';
+  private readonly subscriptions: Subscription[] = [];
+  private readonly loops: Loop[];
+
+  private constructor(private readonly context: CoordinatorContext) {
+    const { scheduler, chunks, predictions, logger, config } = context;
+    this.loops = [
+      new Loop('runs', config.tickMs, () => scheduler.tick(), logger),
+      new Loop('chunks', config.tickMs, () => chunks.announce(), logger),
+      new Loop('predictions', config.tickMs, () => predictions.finishAll(), logger),
+    ];
+  }
+
+  static async create(config: CoordinatorConfig): Promise<Coordinator> {
+    return new Coordinator(await createContext(config));
+  }
+
+  async start(): Promise<void> {
+    if (this.state !== 'created') throw new Error(`a coordinator starts once; this one is ${this.state}`);
+    this.state = 'started';
+    const { bus, registry, recorder, chunks, logger, id } = this.context;
+    await bus.ensureWorkQueue();
+    this.subscriptions.push(
+      bus.subscribe(WorkerHeartbeat, [], (heartbeat) => registry.heard(heartbeat)),
+      bus.subscribe(CoordinatorWake, [], (wake) => this.wake(wake.reason)),
+      bus.respond(RecordEvents, [], (batch) => recorder.record(batch), { queueGroup: QUEUE_GROUP }),
+      bus.respond(ChunkClaim, [], (claim) => chunks.claim(claim), { queueGroup: QUEUE_GROUP }),
+      bus.respond(ChunkResult, [], (result) => chunks.recordResult(result), { queueGroup: QUEUE_GROUP }),
+    );
+    for (const loop of this.loops) loop.start();
+    logger.info({ coordinatorId: id }, 'coordinator started');
+  }
+
+  /** Stops taking requests, finishes what is under way, lets go of its runs. Idempotent. */
+  async close(): Promise<void> {
+    if (this.state === 'closed') return;
+    this.state = 'closed';
+    for (const subscription of this.subscriptions) subscription.unsubscribe();
+    await Promise.all(this.loops.map((loop) => loop.stop()));
+    const { scheduler, bus, database, logger } = this.context;
+    await scheduler.release().catch((err: unknown) => logger.warn({ err }, 'leases were not released; they run out by themselves'));
+    await bus.close();
+    await database.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  private wake(reason: 'run-queued' | 'run-control' | 'chunks-created'): void {
+    const [runs, chunks] = this.loops;
+    switch (reason) {
+      case 'run-queued':
+      case 'run-control':
+        return runs?.wake();
+      case 'chunks-created':
+        return chunks?.wake();
+      default:
+        assertNever(reason);
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest';
+import { newId, type RunStatus } from '@roentgen/domain';
+import type { LeasedRun, LiveAttempt } from '@roentgen/database';
+import { planRuns, type SchedulingView } from './plan-runs.js';
+import type { KnownWorker } from './worker-registry.js';
+
+const NOW = Date.parse('2026-01-01T00:01:00Z');
+const LOST_MS = 5_000;
+
+const run = (status: RunStatus, attempts = 0): LeasedRun => ({
+  runId: newId('run'),
+  projectId: newId('prj'),
+  generation: 1,
+  status,
+  recipe: {},
+  dataset: {
+    datasetVersionId: newId('dsv'),
+    projectId: newId('prj'),
+    manifestKey: 'k',
+    manifestSha256: 'a'.repeat(64),
+    classes: ['a', 'b'],
+  },
+  checkpoint: null,
+  attempts,
+});
+const worker = (overrides: Partial<KnownWorker> = {}): KnownWorker => ({
+  workerId: newId('wkr'),
+  name: 'gpu-1',
+  state: 'IDLE',
+  holding: null,
+  lastSeenMs: NOW - 100,
+  ...overrides,
+});
+const attemptOf = (owner: LeasedRun, holder: KnownWorker, ageMs: number): LiveAttempt => ({
+  attemptId: newId('att'),
+  runId: owner.runId,
+  number: 1,
+  generation: 1,
+  token: '00000000-0000-4000-8000-000000000000',
+  workerId: holder.workerId,
+  workerName: holder.name,
+  status: 'RUNNING',
+  startedAt: new Date(NOW - ageMs).toISOString(),
+});
+const plan = (view: Partial<SchedulingView>) =>
+  planRuns({
+    nowMs: NOW,
+    listeningSinceMs: NOW - 60_000,
+    workerLostMs: LOST_MS,
+    maxAttempts: 3,
+    runs: [],
+    attempts: [],
+    workers: [],
+    ...view,
+  });
+const kinds = (view: Partial<SchedulingView>) => plan(view).map((action) => action.kind);
+
+describe('queued runs', () => {
+  test('the oldest gets the idle worker, the next one waits', () => {
+    const [first, second] = [run('QUEUED'), run('QUEUED')];
+    const actions = plan({ runs: [first, second], workers: [worker()] });
+    expect(actions).toHaveLength(1);
+    expect(actions[0]).toMatchObject({ kind: 'OFFER', run: { runId: first.runId } });
+  });
+
+  test('a worker that is busy, stopping or held by an attempt gets nothing', () => {
+    const busy = worker();
+    const other = run('RUNNING');
+    expect(
+      kinds({
+        runs: [run('QUEUED')],
+        workers: [worker({ state: 'TRAINING' }), worker({ state: 'STOPPING' }), worker({ state: 'STARTING' })],
+      }),
+    ).toEqual([]);
+    expect(kinds({ runs: [run('QUEUED'), other], workers: [busy], attempts: [attemptOf(other, busy, 100)] })).toEqual([]);
+  });
+
+  test('a run that has used up its tries is given up, even with idle workers', () => {
+    expect(kinds({ runs: [run('QUEUED', 3)], workers: [worker()] })).toEqual(['GIVE_UP']);
+  });
+});
+
+describe('runs with an attempt', () => {
+  const owner = run('RUNNING');
+
+  test('a silent worker loses it, a talking one keeps it', () => {
+    const holder = worker();
+    const attempt = attemptOf(owner, holder, 30_000);
+    const holding = { runId: owner.runId, attemptId: attempt.attemptId, generation: 1, token: attempt.token };
+    expect(kinds({ runs: [owner], attempts: [attempt], workers: [] })).toEqual(['LOSE_ATTEMPT']);
+    expect(kinds({ runs: [owner], attempts: [attempt], workers: [{ ...holder, state: 'TRAINING', holding }] })).toEqual([]);
+  });
+
+  test('a coordinator that has only just begun to listen calls nobody lost', () => {
+    const attempt = attemptOf(owner, worker(), 30_000);
+    expect(kinds({ runs: [owner], attempts: [attempt], listeningSinceMs: NOW - LOST_MS + 1 })).toEqual([]);
+  });
+
+  test('a restarted worker, alive but without the attempt, has lost it; right after the offer it has not', () => {
+    const holder = worker();
+    expect(kinds({ runs: [owner], attempts: [attemptOf(owner, holder, 30_000)], workers: [holder] })).toEqual(['LOSE_ATTEMPT']);
+    expect(kinds({ runs: [owner], attempts: [attemptOf(owner, holder, 1_000)], workers: [holder] })).toEqual([]);
+  });
+});
+
+describe('cancelling', () => {
+  test('asks the worker to stop while there is one, and ends the run when there is none', () => {
+    const cancelled = run('CANCELLING');
+    const holder = worker();
+    const attempt = attemptOf(cancelled, holder, 1_000);
+    expect(kinds({ runs: [cancelled], attempts: [attempt], workers: [holder] })).toEqual(['STOP_ATTEMPT']);
+    expect(kinds({ runs: [cancelled] })).toEqual(['CANCEL']);
+  });
+});
+
+test('a running run without an attempt goes back into the queue', () => {
+  expect(kinds({ runs: [run('RUNNING'), run('PREPARING')] })).toEqual(['REQUEUE', 'REQUEUE']);
+});

@@ -1,0 +1,128 @@
+// Before any decorator runs.
+import 'reflect-metadata';
+import type { GraphQLSchema } from 'graphql';
+import {
+  ChunkStore,
+  Database,
+  DatasetStore,
+  EventStore,
+  IdempotencyStore,
+  MetricStore,
+  ModelStore,
+  PredictionStore,
+  RunLeaseStore,
+  RunStore,
+  TokenStore,
+  UploadStore,
+  WorkerStore,
+} from '@roentgen/database';
+import type { Actor, ObjectStore } from '@roentgen/domain';
+import { createLogger, type Logger } from '@roentgen/logger';
+import { Bus } from '@roentgen/messaging';
+import { S3ObjectStore } from '@roentgen/storage';
+import type { GatewayConfig } from './config.js';
+import { createLoaders } from './graphql/loaders.js';
+import type { RequestContext } from './graphql/request-context.js';
+import { AccessService } from './modules/access/access-service.js';
+import { AccessResolver } from './modules/access/access.resolver.js';
+import { Announcer } from './modules/announcer.js';
+import { DatasetService } from './modules/dataset/dataset-service.js';
+import { DatasetResolver, DatasetVersionResolver } from './modules/dataset/dataset.resolver.js';
+import { FinalizeDataset } from './modules/dataset/finalize-dataset.js';
+import { ModelService } from './modules/model/model-service.js';
+import { ModelResolver } from './modules/model/model.resolver.js';
+import { PredictionService } from './modules/prediction/prediction-service.js';
+import { PredictionResolver } from './modules/prediction/prediction.resolver.js';
+import { Repeatable } from './modules/repeatable.js';
+import { RunEventFeed } from './modules/training-run/run-event-feed.js';
+import { RunEventSubscriptions } from './modules/training-run/run-event-subscriptions.js';
+import { StartTrainingRun } from './modules/training-run/start-training-run.js';
+import { TrainingRunService } from './modules/training-run/training-run-service.js';
+import { TrainingRunResolver } from './modules/training-run/training-run.resolver.js';
+import { UploadService } from './modules/upload/upload-service.js';
+import { UploadResolver } from './modules/upload/upload.resolver.js';
+import { WorkerService } from './modules/worker/worker-service.js';
+import { WorkerResolver } from './modules/worker/worker.resolver.js';
+import { buildGatewaySchema } from './schema.js';
+
+/** The parts outside this process; tests may bring their own. */
+export interface GatewayParts {
+  readonly logger: Logger;
+  readonly database: Database;
+  readonly bus: Bus;
+  readonly store: ObjectStore;
+}
+
+export interface GatewayContext extends GatewayParts {
+  readonly access: AccessService;
+  readonly feed: RunEventFeed;
+  readonly schema: GraphQLSchema;
+  readonly requestContext: (actor: Actor, requestId: string) => RequestContext;
+}
+
+/** Connects to the parts that are not given. What was opened is closed again when a later one cannot be reached. */
+export async function connectParts(config: GatewayConfig, overrides: Partial<GatewayParts> = {}): Promise<GatewayParts> {
+  const { startupTimeoutMs } = config;
+  const logger = overrides.logger ?? createLogger('gateway', config.logLevel);
+  const database = overrides.database ?? (await Database.connect({ ...config.postgres, startupTimeoutMs }, logger));
+  let bus = overrides.bus;
+  try {
+    bus ??= await Bus.connect({ ...config.nats, role: 'gateway', name: 'gateway', startupTimeoutMs }, logger);
+    const store = overrides.store ?? (await S3ObjectStore.connect({ ...config.store, startupTimeoutMs }, logger));
+    return { logger, database, bus, store };
+  } catch (thrown) {
+    if (overrides.bus === undefined) await bus?.close();
+    if (overrides.database === undefined) await database.close();
+    throw thrown;
+  }
+}
+
+/** The one place where the gateway is put together. */
+export async function createContext(parts: GatewayParts): Promise<GatewayContext> {
+  const { database, bus, store, logger } = parts;
+  const stores = {
+    datasets: new DatasetStore(database),
+    runs: new RunStore(database),
+    events: new EventStore(database),
+    metrics: new MetricStore(database),
+    models: new ModelStore(database),
+    predictions: new PredictionStore(database),
+    uploads: new UploadStore(database),
+    chunks: new ChunkStore(database),
+  };
+  const repeatable = new Repeatable(database, new IdempotencyStore());
+  const feed = new RunEventFeed(stores.events, logger);
+  const shared = { ...stores, store, announcer: new Announcer(bus, feed, logger), repeatable };
+  const access = new AccessService(new TokenStore(database), repeatable);
+  const datasets = new DatasetService(stores.datasets);
+  const models = new ModelService(stores.models);
+  const runs = new TrainingRunService({ ...shared, leases: new RunLeaseStore(database) });
+  const resolvers = [
+    new AccessResolver(access),
+    new UploadResolver(new UploadService(stores.uploads, stores.chunks, store, shared.announcer, repeatable)),
+    new DatasetResolver(datasets, new FinalizeDataset(stores.uploads, stores.datasets, store, repeatable)),
+    new DatasetVersionResolver(datasets),
+    new TrainingRunResolver(runs, new StartTrainingRun(shared)),
+    new ModelResolver(models),
+    new PredictionResolver(new PredictionService({ ...shared, models, datasets })),
+    new WorkerResolver(new WorkerService(new WorkerStore(database))),
+  ];
+  const subscriptions = new RunEventSubscriptions(stores.runs, feed);
+  return {
+    ...parts,
+    access,
+    feed,
+    schema: await buildGatewaySchema(instanceOf(resolvers)),
+    requestContext: (actor, requestId) => ({ actor, requestId, loaders: createLoaders(stores, actor), subscriptions }),
+  };
+}
+
+/** Finds the resolver of a class among instances that were made by hand. */
+function instanceOf(instances: readonly object[]): (type: object) => object {
+  const byClass = new Map<object, object>(instances.map((instance) => [instance.constructor, instance]));
+  return (type) => {
+    const instance = byClass.get(type);
+    if (instance === undefined) throw new Error(`no instance of ${String(type)} was put into the gateway's context`);
+    return instance;
+  };
+}

@@ -1,0 +1,69 @@
+import { registerEnumType } from 'type-graphql';
+import {
+  DEVICES,
+  EFFICIENTNET_VARIANT_NAMES,
+  JOB_STATUSES,
+  METRIC_KINDS,
+  ROLES,
+  RUN_EVENT_KINDS,
+  RUN_STATUSES,
+  SPLITS,
+  UPLOAD_FILE_STATUSES,
+  UPLOAD_STATUSES,
+} from '@roentgen/domain';
+import { ATTEMPT_STATUSES } from '@roentgen/database';
+import { WORKER_STATES } from '@roentgen/protocol';
+
+type EnumObject = Record<string, string>;
+
+/** A GraphQL enum over the words of the domain; GraphQL writes them in capitals. */
+function graphqlEnum(name: string, words: readonly string[], description: string): EnumObject {
+  const values = Object.fromEntries(words.map((word) => [word.toUpperCase(), word]));
+  registerEnumType(values, { name, description });
+  return values;
+}
+
+export const RoleEnum = graphqlEnum(
+  'Role',
+  ROLES,
+  'What a token may do in its project; each role includes the ones before it: viewer, analyst, trainer, admin.',
+);
+export const SplitEnum = graphqlEnum('Split', SPLITS, 'Part of a dataset version; grouped by patient.');
+export const UploadStatusEnum = graphqlEnum(
+  'UploadStatus',
+  UPLOAD_STATUSES,
+  'OPEN takes files; INSPECTING: workers look at them; READY can be used.',
+);
+export const UploadFileStatusEnum = graphqlEnum(
+  'UploadFileStatus',
+  UPLOAD_FILE_STATUSES,
+  'Only VERIFIED files can enter a dataset version.',
+);
+export const RunStatusEnum = graphqlEnum('RunStatus', RUN_STATUSES, 'SUCCEEDED, FAILED and CANCELLED are final.');
+export const RunEventKindEnum = graphqlEnum(
+  'RunEventKind',
+  RUN_EVENT_KINDS,
+  'What happened to a run. The last event is RUN_SUCCEEDED, RUN_FAILED or RUN_CANCELLED.',
+);
+export const AttemptStatusEnum = graphqlEnum('AttemptStatus', ATTEMPT_STATUSES, 'How one try of a worker at a run stands or ended.');
+export const MetricKindEnum = graphqlEnum('MetricKind', METRIC_KINDS, 'The value is null unless it is FINITE.');
+export const JobStatusEnum = graphqlEnum('JobStatus', JOB_STATUSES, 'SUCCEEDED and FAILED are final.');
+export const DeviceEnum = graphqlEnum('Device', DEVICES, 'What a worker computes on.');
+export const WorkerStateEnum = graphqlEnum('WorkerState', WORKER_STATES, 'What a worker last said that it does.');
+export const VariantEnum = graphqlEnum('EfficientNetVariant', EFFICIENTNET_VARIANT_NAMES, 'Tan & Le 2019, table 1.');
+export const BatchNormEnum = graphqlEnum(
+  'BatchNormMode',
+  ['batch', 'frozen'],
+  'BATCH: each micro-batch’s own statistics; FROZEN: the running ones of the starting weights.',
+);
+export const ScheduleKindEnum = graphqlEnum(
+  'LearningRateSchedule',
+  ['constant', 'cosine'],
+  'After the warm-up: unchanged, or down to 0 along a half cosine.',
+);
+export const OptimizerKindEnum = graphqlEnum('OptimizerKind', ['adam'], 'Kingma & Ba 2015.');
+export const OnRejectedEnum = graphqlEnum(
+  'OnRejected',
+  ['FAIL', 'SKIP'],
+  'What to do about files that inspection rejected: refuse and list them, or leave them out.',
+);

@@ -1,0 +1,16 @@
+import type { Actor, RunEvent } from '@roentgen/domain';
+import type { Loaders } from './loaders.js';
+
+/** What a resolver knows of the operation that it serves. There is no operation without an actor. */
+export interface RequestContext {
+  readonly actor: Actor;
+  /** Also in the `x-request-id` header, in error extensions and in the log. */
+  readonly requestId: string;
+  readonly loaders: Loaders;
+  readonly subscriptions: Subscriptions;
+}
+
+/** Sources of the fields of Subscription. */
+export interface Subscriptions {
+  trainingRunEvents(actor: Actor, runId: string, afterSequence: number): Promise<AsyncIterableIterator<RunEvent>>;
+}

@@ -1,0 +1,103 @@
+import type { ApolloServer } from '@apollo/server';
+import { expressMiddleware } from '@as-integrations/express5';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
+import { UnavailableError, type Actor } from '@roentgen/domain';
+import type { RequestContext } from '../graphql/request-context.js';
+import type { GatewayContext } from '../context.js';
+import { UNAUTHENTICATED } from './errors.js';
+import { MAX_REQUEST_BYTES } from './limits.js';
+import { REQUEST_ID_HEADER, requestIdFrom } from './request-id.js';
+
+interface Locals {
+  requestId: string;
+  actor: Actor;
+}
+
+/** The HTTP side: health for whoever asks, /graphql for whoever has a token. */
+export function createApp(context: GatewayContext, apollo: ApolloServer<RequestContext>): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(identifyRequest);
+  app.get('/healthz', (_req, res) => void res.json({ ok: true }));
+  app.get('/readyz', readiness(context));
+  app.use(
+    '/graphql',
+    authentication(context),
+    express.json({ limit: MAX_REQUEST_BYTES }),
+    expressMiddleware(apollo, {
+      context: ({ res }) => {
+        const { actor, requestId } = locals(res);
+        return Promise.resolve(context.requestContext(actor, requestId));
+      },
+    }),
+  );
+  app.use((_req, res) => sendError(res, 404, 'NOT_FOUND', 'There is nothing here; the API is at /graphql.'));
+  app.use(lastResort(context));
+  return app;
+}
+
+const identifyRequest: RequestHandler = (req, res, next) => {
+  const requestId = requestIdFrom(req.headers[REQUEST_ID_HEADER]);
+  locals(res).requestId = requestId;
+  res.setHeader(REQUEST_ID_HEADER, requestId);
+  next();
+};
+
+/** Before the body is read: who has no token makes us parse nothing. */
+function authentication({ access }: GatewayContext): RequestHandler {
+  return async (req, res, next) => {
+    const actor = await access.authenticate(req.headers.authorization);
+    if (actor === null) {
+      res.setHeader('www-authenticate', 'Bearer');
+      sendError(res, 401, UNAUTHENTICATED.code, UNAUTHENTICATED.message);
+      return;
+    }
+    locals(res).actor = actor;
+    next();
+  };
+}
+
+/** 200 while requests can be served. */
+function readiness({ database, bus }: GatewayContext): RequestHandler {
+  return async (_req, res) => {
+    const postgres = await database.query('readiness', 'select 1').then(
+      () => true,
+      () => false,
+    );
+    const nats = bus.connected;
+    res.status(postgres && nats ? 200 : 503).json({ ok: postgres && nats, postgres, nats });
+  };
+}
+
+/** Bodies that cannot be read, and whatever else was thrown on the way to GraphQL. */
+function lastResort({ logger }: GatewayContext): ErrorRequestHandler {
+  return (err: unknown, _req, res, next) => {
+    if (res.headersSent) {
+      next(err);
+      return;
+    }
+    const status = clientErrorStatus(err);
+    if (status === 413)
+      sendError(res, 413, 'PAYLOAD_TOO_LARGE', `A request body has at most ${MAX_REQUEST_BYTES} bytes. Send it in several requests.`);
+    else if (status !== null) sendError(res, status, 'BAD_REQUEST', 'The request body is not JSON that can be read.');
+    else {
+      logger.error({ err, requestId: locals(res).requestId }, 'a request failed unexpectedly');
+      if (err instanceof UnavailableError) sendError(res, 503, err.code, 'A part of the system does not answer right now. Try again.');
+      else sendError(res, 500, 'INTERNAL', 'internal error');
+    }
+  };
+}
+
+/** The status of an error that the body parser blames on the caller. */
+function clientErrorStatus(err: unknown): number | null {
+  const status = typeof err === 'object' && err !== null && 'status' in err && 'type' in err ? err.status : null;
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : null;
+}
+
+/** In the form of a GraphQL answer, so that clients need to understand one form only. */
+function sendError(res: Response, status: number, code: string, message: string): void {
+  res.status(status).json({ errors: [{ message, extensions: { code, requestId: locals(res).requestId } }] });
+}
+
+// Express types locals as any; these are all that is ever put there.
+const locals = (res: Response): Locals => res.locals as Locals;

@@ -1,0 +1,57 @@
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { ConflictError, ForbiddenError, InvalidInputError, NotFoundError, UnavailableError } from '@roentgen/domain';
+import type { Logger } from '@roentgen/logger';
+
+/** The caller showed no token that is valid now. */
+export const UNAUTHENTICATED = {
+  code: 'UNAUTHENTICATED',
+  message:
+    'This API takes a token: send "Authorization: Bearer rgt_…" (WebSocket: connectionParams.authorization). The one sent is missing, unknown, expired or revoked.',
+} as const;
+
+interface ErrorScope {
+  readonly requestId: string;
+  readonly logger: Logger;
+}
+
+/**
+ * What the caller learns of an error. Refusals keep their code and message; anything else is logged whole, with the request id, and told as
+ * "internal error" with that id.
+ */
+export function presentError(error: GraphQLError, scope: ErrorScope): GraphQLFormattedError {
+  const { requestId } = scope;
+  const place = { ...(error.locations && { locations: error.locations }), ...(error.path && { path: error.path }) };
+  const cause = innermost(error);
+  const refusal = describeRefusal(cause);
+  if (refusal !== null) return { message: refusal.message, ...place, extensions: { ...refusal.extensions, requestId } };
+  // Without a path it was refused before anything ran: syntax, validation, variables.
+  if (cause instanceof GraphQLError && error.path === undefined) {
+    const code = typeof error.extensions['code'] === 'string' ? error.extensions['code'] : 'BAD_REQUEST';
+    if (code !== 'INTERNAL_SERVER_ERROR') return { message: error.message, ...place, extensions: { code, requestId } };
+  }
+  scope.logger.error({ err: cause, requestId, path: error.path }, 'a request failed unexpectedly');
+  return { message: 'internal error', ...place, extensions: { code: 'INTERNAL', requestId } };
+}
+
+interface Refusal {
+  readonly message: string;
+  readonly extensions: Readonly<Record<string, unknown>>;
+}
+
+function describeRefusal(cause: unknown): Refusal | null {
+  if (cause instanceof InvalidInputError) return { message: cause.message, extensions: { code: cause.code, inputErrors: cause.issues } };
+  if (cause instanceof NotFoundError || cause instanceof ConflictError || cause instanceof ForbiddenError) {
+    return { message: cause.message, extensions: { code: cause.code } };
+  }
+  // Its own message names hosts.
+  if (cause instanceof UnavailableError)
+    return { message: 'A part of the system does not answer right now. Try again.', extensions: { code: cause.code } };
+  return null;
+}
+
+/** GraphQL wraps what resolvers throw, sometimes twice. */
+function innermost(error: GraphQLError): unknown {
+  let cause: unknown = error;
+  while (cause instanceof GraphQLError && cause.originalError !== undefined) cause = cause.originalError;
+  return cause;
+}

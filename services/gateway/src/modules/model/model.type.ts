@@ -1,0 +1,18 @@
+import { Field, ID, ObjectType } from 'type-graphql';
+import type { EfficientNetVariant } from '@roentgen/domain';
+import { connectionType } from '../../graphql/connection.js';
+import { VariantEnum } from '../../graphql/enums.js';
+import { DateTime } from '../../graphql/scalars.js';
+
+@ObjectType('Model', { description: 'The checkpoint that a finished run stands for.' })
+export class ModelType {
+  @Field(() => ID) id!: string;
+  @Field(() => String) name!: string;
+  @Field(() => VariantEnum) variant!: EfficientNetVariant;
+  @Field(() => [String], { description: 'In the order of the model’s outputs.' }) classes!: readonly string[];
+  @Field(() => ID) runId!: string;
+  @Field(() => ID) checkpointId!: string;
+  @Field(() => DateTime) createdAt!: string;
+}
+
+export const ModelConnection = connectionType(ModelType, 'Model');

@@ -1,0 +1,145 @@
+import { endsRun, type RunEvent, type RunId } from '@roentgen/domain';
+import type { Logger } from '@roentgen/logger';
+
+export interface RunEventLog {
+  /** At most `limit` events after a sequence, in order and without a gap. */
+  readAfter(runId: RunId, afterSequence: number, limit: number): Promise<RunEvent[]>;
+}
+
+interface CursorOptions {
+  readonly pageSize: number;
+  readonly maxBuffered: number;
+  readonly logger: Logger;
+}
+
+const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
+/**
+ * One subscriber's place in a run's log. Written by hand, not as a generator: the `return()` of a generator waits for its next value, and a client
+ * that leaves while nothing happens would stay for ever.
+ */
+export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
+  /** In order, following `last` without a gap. */
+  private ready: RunEvent[] = [];
+  /** Live events by sequence, with gaps perhaps. */
+  private readonly live = new Map<number, RunEvent>();
+  /** True at first: what was published before the subscription is only in the log. */
+  private mustRead = true;
+  private closed = false;
+  private wakeUp: (() => void) | null = null;
+  private turn: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    readonly runId: RunId,
+    private last: number,
+    private readonly log: RunEventLog,
+    private readonly options: CursorOptions,
+    private readonly onClose: () => void,
+  ) {}
+
+  /** Takes live events; those already given are left out. */
+  offer(events: readonly RunEvent[]): void {
+    if (this.closed) return;
+    for (const event of events) if (event.sequence > this.reached()) this.live.set(event.sequence, event);
+    if (this.live.size > this.options.maxBuffered) {
+      this.live.clear();
+      this.mustRead = true;
+    }
+    this.wake();
+  }
+
+  /** The log has at least this sequence: reads it if this subscriber is waiting for something older. */
+  expect(head: number): void {
+    if (this.wakeUp !== null && head > this.last) this.readLog();
+  }
+
+  readLog(): void {
+    this.mustRead = true;
+    this.wake();
+  }
+
+  next(): Promise<IteratorResult<RunEvent, undefined>> {
+    // One at a time, in the order of the calls.
+    const result = this.turn.then(() => this.take());
+    this.turn = result.catch(() => undefined);
+    return result;
+  }
+
+  return(): Promise<IteratorResult<RunEvent, undefined>> {
+    this.close();
+    return Promise.resolve(DONE);
+  }
+
+  throw(error: unknown): Promise<IteratorResult<RunEvent, undefined>> {
+    this.close();
+    return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  private async take(): Promise<IteratorResult<RunEvent, undefined>> {
+    while (!this.closed) {
+      const event = this.ready.shift() ?? this.takeLive();
+      if (event !== undefined) {
+        this.last = event.sequence;
+        if (endsRun(event.kind)) this.close();
+        return { done: false, value: event };
+      }
+      if (this.mustRead) await this.readPage();
+      else await this.sleep();
+    }
+    return DONE;
+  }
+
+  private takeLive(): RunEvent | undefined {
+    if (this.mustRead) return undefined;
+    const event = this.live.get(this.last + 1);
+    if (event !== undefined) this.live.delete(event.sequence);
+    // Something later is here and the next one is not: it was lost or is late, and the log has it.
+    else if (this.live.size > 0) this.mustRead = true;
+    return event;
+  }
+
+  private async readPage(): Promise<void> {
+    this.mustRead = false;
+    let page: RunEvent[];
+    try {
+      page = await this.log.readAfter(this.runId, this.last, this.options.pageSize);
+    } catch (err) {
+      this.options.logger.warn({ err, runId: this.runId }, 'the log of a run could not be read; trying again at the next head beat');
+      this.live.clear();
+      await this.sleep();
+      return;
+    }
+    this.ready = page;
+    for (const sequence of this.live.keys()) if (sequence <= this.reached()) this.live.delete(sequence);
+    if (page.length === this.options.pageSize) this.mustRead = true;
+    // Live events that the log does not lead up to are not to be believed; true ones will be found by the head beat.
+    else if (page.length === 0 && !this.live.has(this.last + 1)) this.live.clear();
+  }
+
+  private reached(): number {
+    return this.ready.at(-1)?.sequence ?? this.last;
+  }
+
+  private sleep(): Promise<void> {
+    if (this.closed) return Promise.resolve();
+    return new Promise((resolve) => (this.wakeUp = resolve));
+  }
+
+  private wake(): void {
+    this.wakeUp?.();
+    this.wakeUp = null;
+  }
+
+  private close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.ready = [];
+    this.live.clear();
+    this.wake();
+    this.onClose();
+  }
+}

@@ -1,0 +1,99 @@
+import type { DatasetRecord, DatasetStore, DatasetVersionRecord, EventStore, RunStore } from '@roentgen/database';
+import {
+  InvalidInputError,
+  NotFoundError,
+  newId,
+  parseId,
+  parseTrainingRecipe,
+  type Actor,
+  type DatasetVersionId,
+  type RunEvent,
+  type TrainingRecipe,
+} from '@roentgen/domain';
+import { answer } from '../../graphql/payload.js';
+import type { Announcer } from '../announcer.js';
+import type { Repeatable } from '../repeatable.js';
+import { stateEvent } from './state-event.js';
+import type { StartTrainingRunInput } from './training-run.input.js';
+import type { StartTrainingRunPayload } from './training-run.type.js';
+
+const MAX_NAME_LENGTH = 200;
+
+export interface StartTrainingRunParts {
+  readonly datasets: DatasetStore;
+  readonly runs: RunStore;
+  readonly events: EventStore;
+  readonly announcer: Announcer;
+  readonly repeatable: Repeatable;
+}
+
+/** Queues a run: its row and its first event in one transaction, then a wake-up for the coordinators. */
+export class StartTrainingRun {
+  constructor(private readonly parts: StartTrainingRunParts) {}
+
+  run(actor: Actor, input: StartTrainingRunInput): Promise<StartTrainingRunPayload> {
+    return answer(async () => {
+      const { projectId } = actor;
+      const recipe = parseTrainingRecipe(withoutNulls(input.recipe));
+      const { version, dataset } = await this.datasetOf(actor, parseId('dsv', input.datasetVersionId, 'datasetVersionId'));
+      await this.assertFits(actor, recipe, version);
+      const name = runName(input.name) ?? `${recipe.variant} on ${dataset.name} v${version.version}`.slice(0, MAX_NAME_LENGTH);
+      let recorded: RunEvent[] = [];
+      const { id } = await this.parts.repeatable.once(actor, 'start_training_run', input, async (tx) => {
+        const run = { id: newId('run'), projectId, name, datasetVersionId: version.id, recipe, createdBy: actor.tokenId };
+        await this.parts.runs.create(tx, run);
+        recorded = await this.parts.events.append(tx, run.id, [stateEvent('RUN_QUEUED', 'QUEUED', null)]);
+        return run.id;
+      });
+      this.parts.announcer.live(id, recorded);
+      this.parts.announcer.wake('run-queued');
+      const [run] = await this.parts.runs.byIds(projectId, [id]);
+      return { run: run ?? null };
+    });
+  }
+
+  private async datasetOf(actor: Actor, id: DatasetVersionId): Promise<{ version: DatasetVersionRecord; dataset: DatasetRecord }> {
+    const [version] = await this.parts.datasets.versionsByIds(actor.projectId, [id]);
+    const [dataset] = version === undefined ? [] : await this.parts.datasets.byIds(actor.projectId, [version.datasetId]);
+    if (version === undefined || dataset === undefined) {
+      throw new NotFoundError(`There is no dataset version ${id} in this project.`, { datasetVersionId: id });
+    }
+    return { version, dataset };
+  }
+
+  /** With batch norm in batch mode an incomplete micro-batch is left out, so there must be one whole one. @throws InvalidInputError */
+  private async assertFits(actor: Actor, recipe: TrainingRecipe, version: DatasetVersionRecord): Promise<void> {
+    const trainCount = await this.parts.datasets.countSamples(actor.projectId, version.id, 'train');
+    if (trainCount === 0) {
+      throw new InvalidInputError(
+        `Dataset version ${version.id} has no training samples. Finalize one with splitFractions.train above 0.`,
+        [{ field: 'datasetVersionId', message: 'has an empty train split' }],
+      );
+    }
+    if (recipe.batchNorm === 'frozen' || recipe.microBatchSize <= trainCount) return;
+    throw new InvalidInputError(
+      `microBatchSize ${recipe.microBatchSize} is larger than the train split of ${trainCount} samples: no micro-batch would be whole. Use at most ${trainCount}.`,
+      [{ field: 'recipe.microBatchSize', message: `must be at most ${trainCount}, the size of the train split` }],
+    );
+  }
+}
+
+function runName(name: string | null | undefined): string | null {
+  const trimmed = name?.trim() ?? '';
+  if (trimmed.length > MAX_NAME_LENGTH) {
+    throw new InvalidInputError(`name has ${trimmed.length} characters; it takes at most ${MAX_NAME_LENGTH}.`, [
+      { field: 'name', message: `takes at most ${MAX_NAME_LENGTH} characters` },
+    ]);
+  }
+  return trimmed === '' ? null : trimmed;
+}
+
+/** GraphQL says null where the recipe says nothing. */
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, part]) => part !== null && part !== undefined)
+      .map(([key, part]) => [key, withoutNulls(part)]),
+  );
+}

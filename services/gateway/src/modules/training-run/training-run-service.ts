@@ -1,0 +1,113 @@
+import type { EventStore, MetricPointRecord, MetricStore, RunLeaseStore, RunStore, TrainingRunRecord } from '@roentgen/database';
+import {
+  InvalidInputError,
+  NotFoundError,
+  isTerminal,
+  parseId,
+  type Actor,
+  type RunEvent,
+  type RunEventInput,
+  type RunId,
+  type RunStatus,
+} from '@roentgen/domain';
+import { pageRequest, pageSize, toConnection, type Connection, type PageArgs } from '../../graphql/connection.js';
+import { answer } from '../../graphql/payload.js';
+import type { Announcer } from '../announcer.js';
+import type { Repeatable } from '../repeatable.js';
+import { stateEvent } from './state-event.js';
+import type { CancelTrainingRunInput } from './training-run.input.js';
+import type { CancelTrainingRunPayload } from './training-run.type.js';
+
+const MAX_SERIES_NAMES = 50;
+const MAX_SERIES_POINTS = 10_000;
+
+export interface TrainingRunParts {
+  readonly runs: RunStore;
+  readonly leases: RunLeaseStore;
+  readonly events: EventStore;
+  readonly metrics: MetricStore;
+  readonly announcer: Announcer;
+  readonly repeatable: Repeatable;
+}
+
+/** Training runs as users read and stop them. */
+export class TrainingRunService {
+  constructor(private readonly parts: TrainingRunParts) {}
+
+  /** @throws NotFoundError, InvalidInputError */
+  async read(actor: Actor, id: string, field = 'id'): Promise<TrainingRunRecord> {
+    const runId = parseId('run', id, field);
+    const [run] = await this.parts.runs.byIds(actor.projectId, [runId]);
+    if (run === undefined) throw unknownRun(runId);
+    return run;
+  }
+
+  async list(
+    actor: Actor,
+    wanted: { status: RunStatus | null; datasetVersionId: string | null },
+    args: PageArgs,
+  ): Promise<Connection<TrainingRunRecord>> {
+    const { status, datasetVersionId } = wanted;
+    const filter = { status, datasetVersionId: datasetVersionId === null ? null : parseId('dsv', datasetVersionId, 'datasetVersionId') };
+    const page = await this.parts.runs.list(actor.projectId, filter, pageRequest(args));
+    return toConnection(
+      page,
+      (run) => run,
+      () => this.parts.runs.count(actor.projectId, filter),
+    );
+  }
+
+  async events(actor: Actor, id: string, afterSequence: number, size: { first: number; max: number }): Promise<RunEvent[]> {
+    const run = await this.read(actor, id, 'runId');
+    assertNotNegative(afterSequence);
+    return await this.parts.events.readAfter(run.id, afterSequence, pageSize(size.first, 'first', size.max));
+  }
+
+  async metricSeries(actor: Actor, id: string, names: readonly string[] | null, maxPoints: number): Promise<MetricPointRecord[]> {
+    const run = await this.read(actor, id, 'runId');
+    if (names !== null && names.length > MAX_SERIES_NAMES) {
+      throw new InvalidInputError(`${names.length} names in one query; it takes at most ${MAX_SERIES_NAMES}.`, [
+        { field: 'names', message: `at most ${MAX_SERIES_NAMES}` },
+      ]);
+    }
+    return await this.parts.metrics.series(actor.projectId, run.id, names, pageSize(maxPoints, 'maxPoints', MAX_SERIES_POINTS));
+  }
+
+  /** A run that nobody works on is CANCELLED at once; else CANCELLING, until the worker has stopped. */
+  cancel(actor: Actor, input: CancelTrainingRunInput): Promise<CancelTrainingRunPayload> {
+    return answer(async () => {
+      const runId = parseId('run', input.runId, 'runId');
+      let recorded: RunEvent[] = [];
+      await this.parts.repeatable.once(actor, 'cancel_training_run', input, async (tx) => {
+        const status = await this.parts.runs.lock(tx, actor.projectId, runId);
+        if (status === null) throw unknownRun(runId);
+        if (isTerminal(status) || status === 'CANCELLING') return runId;
+        const idle = status === 'QUEUED' || status === 'PAUSED';
+        const why = { code: 'CANCELLED_BY_USER', message: `Cancelled by token "${actor.tokenName}".` };
+        await this.parts.leases.move(tx, runId, [status], idle ? 'CANCELLED' : 'CANCELLING', why);
+        recorded = await this.parts.events.append(tx, runId, cancelEvents(idle, why.message));
+        return runId;
+      });
+      this.parts.announcer.live(runId, recorded);
+      if (recorded.length > 0) this.parts.announcer.wake('run-control');
+      return { run: await this.read(actor, runId) };
+    });
+  }
+}
+
+function cancelEvents(idle: boolean, message: string): RunEventInput[] {
+  const requested = stateEvent('CANCEL_REQUESTED', idle ? null : 'CANCELLING', message);
+  return idle ? [requested, stateEvent('RUN_CANCELLED', 'CANCELLED', message)] : [requested];
+}
+
+/** @throws InvalidInputError */
+export function assertNotNegative(afterSequence: number): void {
+  if (afterSequence >= 0) return;
+  throw new InvalidInputError(`afterSequence ${afterSequence} is negative: give the last sequence received, 0 for all events.`, [
+    { field: 'afterSequence', message: 'must be 0 or more' },
+  ]);
+}
+
+function unknownRun(runId: RunId): NotFoundError {
+  return new NotFoundError(`There is no training run ${runId} in this project.`, { runId });
+}

@@ -1,0 +1,69 @@
+import { Worker } from 'node:worker_threads';
+import type { WorkerId } from '@roentgen/domain';
+import { createLogger } from '@roentgen/logger';
+import { loadBinding } from '@roentgen/tensorflow';
+import type { WorkerConfig } from '../config.js';
+import { connectRpc, type ComputeFunctions, type DeviceInfo, type NetworkFunctions, type NetworkThreadData, type Remote } from '../rpc.js';
+import { SharedControl } from '../shared-control.js';
+import { AttemptRunner } from './attempt-runner.js';
+import { detectDevice } from './device.js';
+import { ModelHost } from './model-host.js';
+
+const NETWORK_THREAD = new URL('../network/network-thread-boot.mjs', import.meta.url);
+
+/** The process that computes: TensorFlow on this, the main thread, everything else on the networking thread. */
+export class ComputeProcess {
+  private closing: Promise<void> | null = null;
+
+  private constructor(
+    private readonly device: DeviceInfo,
+    private readonly network: Remote<NetworkFunctions>,
+    private readonly models: ModelHost,
+    private readonly thread: Worker,
+  ) {}
+
+  /**
+   * Loads TensorFlow while the networking thread connects.
+   * @param onBroken the networking thread is gone: this process cannot go on
+   * @throws LibtensorflowMissingError, BindingError, DeviceUnavailableError
+   */
+  static create(config: WorkerConfig, onBroken: (error: Error) => void): ComputeProcess {
+    const control = new SharedControl();
+    const data: NetworkThreadData = { config, control: control.memory };
+    const thread = new Worker(NETWORK_THREAD, { workerData: data, name: 'network' });
+    thread.once('error', onBroken);
+    const binding = loadBinding(config.libtensorflowPath ?? undefined);
+    const device = detectDevice(binding, config.device);
+    const models = new ModelHost(binding, control);
+    const logger = createLogger('worker', config.logLevel).child({ workerId: config.workerId, thread: 'compute' });
+    const network: Remote<NetworkFunctions> = connectRpc<NetworkFunctions, ComputeFunctions>(thread, {
+      runAttempt: (work) => {
+        models.close();
+        return runner.run(work);
+      },
+      loadedModel: (checkpointId) => models.loadedModel(checkpointId),
+      loadModel: (checkpointId, checkpoint) => models.loadModel(checkpointId, checkpoint),
+      predict: (checkpointId, images, count) => models.predict(checkpointId, images, count),
+    });
+    const runner = new AttemptRunner({ binding, network, control, logger });
+    return new ComputeProcess(device, network, models, thread);
+  }
+
+  /** Sends heartbeats and takes work from now on. @throws UnavailableError when broker or store did not come in time */
+  async start(): Promise<{ device: DeviceInfo['device']; workerId: WorkerId }> {
+    const { workerId } = await this.network.start(this.device);
+    return { device: this.device.device, workerId };
+  }
+
+  /** Leaves its work at the next step boundary and disconnects. Idempotent. */
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  private async shutDown(): Promise<void> {
+    await this.network.stop();
+    this.models.close();
+    await this.thread.terminate();
+  }
+}

@@ -1,0 +1,45 @@
+import { RoentgenError, type RunFailure } from '@roentgen/domain';
+import type { SavedCheckpointRef } from '@roentgen/training';
+
+/** Where a run stood when it failed. */
+export interface Progress {
+  readonly epoch: number | null;
+  readonly step: number;
+  readonly lastCheckpoint: SavedCheckpointRef | null;
+}
+
+/** The run, its recipe or its dataset are wrong: another try ends the same way. */
+const CONFIG_CODES = new Set([
+  'INVALID_RECIPE',
+  'UNKNOWN_VARIANT',
+  'INVALID_INPUT',
+  'INVALID_BATCH',
+  'SHAPE_MISMATCH',
+  'INVALID_GRAPH',
+  'INVALID_FEED',
+]);
+
+/** TensorFlow says it in its own ways, V8 in another. */
+const OUT_OF_MEMORY = /RESOURCE_EXHAUSTED|\bOOM\b|out of memory|Array buffer allocation failed/i;
+
+/** What an error means for the run: a code that the coordinator has a rule for, and where the run stood. */
+export function failureOf(error: Error, progress: Progress): RunFailure {
+  const code = codeOf(error);
+  const own = error instanceof RoentgenError ? error.details : {};
+  const cause = error instanceof RoentgenError && error.code !== code ? { cause: error.code } : {};
+  return { code, message: error.message, details: { ...progress, ...own, ...cause } };
+}
+
+function codeOf(error: Error): string {
+  if (OUT_OF_MEMORY.test(error.message)) return 'OUT_OF_MEMORY';
+  if (!(error instanceof RoentgenError)) return 'INTERNAL';
+  return CONFIG_CODES.has(error.code) ? 'CONFIG_ERROR' : error.code;
+}
+
+/** The worker goes away; the run goes on elsewhere from its last checkpoint. */
+export function workerStopping(progress: Progress): RunFailure {
+  const from = progress.lastCheckpoint
+    ? `from checkpoint ${progress.lastCheckpoint.checkpointId} (step ${progress.lastCheckpoint.step})`
+    : 'from its beginning';
+  return { code: 'WORKER_STOPPING', message: `the worker is shutting down; the run can go on ${from}.`, details: { ...progress } };
+}

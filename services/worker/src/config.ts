@@ -1,0 +1,111 @@
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import {
+  LOG_VARIABLES,
+  NATS_VARIABLES,
+  STARTUP_VARIABLES,
+  STORE_VARIABLES,
+  integer,
+  natsConfig,
+  oneOf,
+  optionalText,
+  readVariables,
+  storeConfig,
+  type NatsConfig,
+  type StoreConfig,
+} from '@roentgen/config';
+import { isId, newId, parseId, type WorkerId } from '@roentgen/domain';
+import type { LogLevel } from '@roentgen/logger';
+
+/** What the worker reads from its environment, besides the shared variables of NATS, the object store, the log and the start. */
+export const WORKER_VARIABLES = {
+  WORKER_NAME: optionalText('name that people see, 100 characters at most (empty: host name and the end of the worker id)', ''),
+  WORKER_ID: {
+    schema: z
+      .string()
+      .optional()
+      .refine((id) => id === undefined || isId('wkr', id), 'must be wkr_ followed by 32 hex digits'),
+    description: 'id that is kept over restarts (empty: a new one per start)',
+  },
+  WORKER_DEVICE: oneOf('where TensorFlow computes; auto takes a GPU where one is visible', ['auto', 'cpu', 'cuda'], 'auto'),
+  WORKER_INTRA_OP_THREADS: integer("threads within one operation; 0 is TensorFlow's choice", 0, { min: 0, max: 1024 }),
+  WORKER_INTER_OP_THREADS: integer("operations at the same time; 0 is TensorFlow's choice", 0, { min: 0, max: 1024 }),
+  WORKER_DECODE_CONCURRENCY: integer('images that are downloaded and decoded at the same time', 4, { min: 1, max: 256 }),
+  WORKER_PREFETCH_BATCHES: integer('steps whose images are made ready ahead of the compute', 2, { min: 1, max: 64 }),
+  WORKER_CACHE_BYTES: integer('memory for decoded images, bytes; 0 keeps none', 512 * 1024 * 1024, {
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+  }),
+  WORKER_HEARTBEAT_MS: integer('time between two heartbeats', 1000, { min: 100, max: 60_000 }),
+  WORKER_STOP_GRACE_MS: integer('how long a stop may take before the compute process is killed', 60_000, { min: 1000, max: 3_600_000 }),
+  WORKER_LIBTENSORFLOW: optionalText('path of tfjs_binding.node (empty: the one that set-up made)', ''),
+} as const;
+
+const VARIABLES = { ...WORKER_VARIABLES, ...NATS_VARIABLES, ...STORE_VARIABLES, ...LOG_VARIABLES, ...STARTUP_VARIABLES } as const;
+
+export type DevicePreference = 'auto' | 'cpu' | 'cuda';
+
+/** Plain data: it is also given to the networking thread. */
+export interface WorkerConfig {
+  readonly workerId: WorkerId;
+  readonly name: string;
+  readonly device: DevicePreference;
+  /** Null: where set-up put it. */
+  readonly libtensorflowPath: string | null;
+  /** 0: TensorFlow's choice. */
+  readonly intraOpThreads: number;
+  readonly interOpThreads: number;
+  readonly decodeConcurrency: number;
+  readonly prefetchBatches: number;
+  readonly cacheBytes: number;
+  readonly heartbeatMs: number;
+  readonly stopGraceMs: number;
+  readonly nats: NatsConfig;
+  readonly store: StoreConfig;
+  readonly logLevel: LogLevel;
+  readonly startupTimeoutMs: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** @throws ConfigError listing every problem */
+export function readWorkerConfig(environment: Environment = process.env): WorkerConfig {
+  const v = readVariables(VARIABLES, environment);
+  const workerId = v.WORKER_ID === undefined ? newId('wkr') : parseId('wkr', v.WORKER_ID, 'WORKER_ID');
+  return {
+    workerId,
+    name: (v.WORKER_NAME === '' ? `${hostname()}-${workerId.slice(-6)}` : v.WORKER_NAME).slice(0, 100),
+    device: v.WORKER_DEVICE,
+    libtensorflowPath: v.WORKER_LIBTENSORFLOW === '' ? null : v.WORKER_LIBTENSORFLOW,
+    intraOpThreads: v.WORKER_INTRA_OP_THREADS,
+    interOpThreads: v.WORKER_INTER_OP_THREADS,
+    decodeConcurrency: v.WORKER_DECODE_CONCURRENCY,
+    prefetchBatches: v.WORKER_PREFETCH_BATCHES,
+    cacheBytes: v.WORKER_CACHE_BYTES,
+    heartbeatMs: v.WORKER_HEARTBEAT_MS,
+    stopGraceMs: v.WORKER_STOP_GRACE_MS,
+    nats: natsConfig(v),
+    store: storeConfig(v),
+    logLevel: v.LOG_LEVEL,
+    startupTimeoutMs: v.STARTUP_TIMEOUT_MS,
+  };
+}
+
+/**
+ * The environment of the compute process. TensorFlow and libuv read theirs once, when they are loaded, so it has to be set from outside.
+ * The worker's id is settled here: a restarted compute process is the same worker, and its first heartbeat tells that it holds nothing any more.
+ */
+export function computeEnvironment(config: WorkerConfig, environment: Environment = process.env): Record<string, string> {
+  const inherited = Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return {
+    ...Object.fromEntries(inherited),
+    WORKER_ID: config.workerId,
+    TF_CPP_MIN_LOG_LEVEL: '3',
+    TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+    // Decoding runs on libuv's threads, four by default.
+    UV_THREADPOOL_SIZE: String(Math.max(4, config.decodeConcurrency)),
+    ...(config.device === 'cpu' ? { CUDA_VISIBLE_DEVICES: '-1' } : {}),
+    ...(config.intraOpThreads > 0 ? { TF_NUM_INTRAOP_THREADS: String(config.intraOpThreads) } : {}),
+    ...(config.interOpThreads > 0 ? { TF_NUM_INTEROP_THREADS: String(config.interOpThreads) } : {}),
+  };
+}

@@ -1,0 +1,153 @@
+import type { Logger } from '@roentgen/logger';
+import type { Bus, WorkConsumer } from '@roentgen/messaging';
+import { AttemptOffer, AttemptStop, WorkerHeartbeat, type ChunkOutcome, type ChunkWork } from '@roentgen/protocol';
+import { InvalidInputError } from '@roentgen/domain';
+import type { WorkerConfig } from '../config.js';
+import type { ComputeFunctions, DeviceInfo, Remote } from '../rpc.js';
+import type { SharedControl } from '../shared-control.js';
+import { workerVersion } from '../worker-version.js';
+import { Attempt } from './attempt.js';
+import { AttemptDesk } from './attempt-desk.js';
+import { ChunkDesk } from './chunk-desk.js';
+import type { NetworkContext } from './context.js';
+import { DecodedCache } from './decoded-cache.js';
+import { Heartbeat } from './heartbeat.js';
+import { ImageSource } from './image-source.js';
+import { Inspector } from './inspector.js';
+import { Limiter } from './limiter.js';
+import { PredictionDesk } from './prediction-desk.js';
+
+const INSPECT_CHUNKS_AT_ONCE = 2;
+/** When a chunk that came although this worker has no time for it may go to another. */
+const NO_TIME_NAK_MS = 1_000;
+
+/** Everything of a worker that is not compute: takes work from the broker, feeds the compute thread, tells how it goes. */
+export class NetworkService {
+  private readonly logger: Logger;
+  private readonly bus: Bus;
+  private readonly heartbeat: Heartbeat;
+  private readonly attempts: AttemptDesk;
+  private readonly chunks: ChunkDesk;
+  private readonly inspector: Inspector;
+  private readonly predictions: PredictionDesk;
+  private readonly images: ImageSource;
+  private readonly startedAt = new Date().toISOString();
+  private readonly version = workerVersion();
+  private device: DeviceInfo | null = null;
+  private inspecting: WorkConsumer | null = null;
+  private predicting: WorkConsumer | null = null;
+  private predictingNow = false;
+  private stopping = false;
+
+  constructor(
+    private readonly config: WorkerConfig,
+    private readonly context: NetworkContext,
+    private readonly compute: Remote<ComputeFunctions>,
+    private readonly control: SharedControl,
+  ) {
+    const { logger, bus, store } = context;
+    this.logger = logger;
+    this.bus = bus;
+    this.images = new ImageSource(store, new DecodedCache(config.cacheBytes), new Limiter(config.decodeConcurrency));
+    this.heartbeat = new Heartbeat(() => this.beat(), config.heartbeatMs);
+    this.chunks = new ChunkDesk({ bus, workerId: config.workerId, logger });
+    this.inspector = new Inspector({ store, logger, concurrency: config.decodeConcurrency });
+    this.predictions = new PredictionDesk({ store, images: this.images, compute, logger });
+    this.attempts = this.createAttemptDesk();
+  }
+
+  /** The held attempt. @throws AttemptEndedError when there is none (any more) */
+  get attempt(): Attempt {
+    return this.attempts.current;
+  }
+
+  /** Sends heartbeats and takes work from now on. */
+  async start(device: DeviceInfo): Promise<void> {
+    const { bus, config } = this;
+    this.device = device;
+    bus.respond(AttemptOffer, [config.workerId], (offer) => Promise.resolve(this.attempts.offer(offer)));
+    bus.respond(AttemptStop, [config.workerId], (stop) => Promise.resolve(this.attempts.stop(stop)));
+    bus.onReconnect(() => {
+      this.attempts.reconnected();
+      this.heartbeat.now();
+    });
+    this.inspecting = await bus.consumeWork(
+      'inspect',
+      ({ chunkId }, delivery) => this.chunks.work(chunkId, delivery, (work) => this.inspect(work)),
+      { concurrency: INSPECT_CHUNKS_AT_ONCE },
+    );
+    this.predicting = await bus.consumeWork(
+      'predict',
+      async ({ chunkId }, delivery) => {
+        if (this.attempts.held || this.stopping) return { nakAfterMs: NO_TIME_NAK_MS };
+        this.predictingNow = true;
+        try {
+          return await this.chunks.work(chunkId, delivery, (work) => this.predict(work));
+        } finally {
+          this.predictingNow = false;
+        }
+      },
+      { concurrency: 1 },
+    );
+    this.heartbeat.start();
+  }
+
+  /** Refuses work, leaves the attempt at a step boundary, finishes chunks that were begun, says good-bye, disconnects. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.heartbeat.now();
+    await Promise.all([this.attempts.close(), this.inspecting?.close(), this.predicting?.close()]);
+    this.heartbeat.now();
+    this.heartbeat.stop();
+    await this.bus.close();
+  }
+
+  private createAttemptDesk(): AttemptDesk {
+    const { control, logger, bus, images, compute, config } = this;
+    const { store } = this.context;
+    return new AttemptDesk({
+      control,
+      logger,
+      newAttempt: (work) =>
+        new Attempt({ work, workerId: config.workerId, bus, store, images, control, prefetchBatches: config.prefetchBatches, logger }),
+      train: (work) => compute.runAttempt(work),
+      otherwiseBusy: () => (this.predictingNow ? 'this worker is predicting.' : null),
+      onHeld: () => {
+        this.predicting?.pause();
+        this.heartbeat.now();
+      },
+      onReleased: () => {
+        if (!this.stopping) this.predicting?.resume();
+        this.heartbeat.now();
+      },
+    });
+  }
+
+  private inspect(work: ChunkWork): Promise<ChunkOutcome> {
+    if (work.kind === 'inspect') return this.inspector.inspect(work);
+    throw new InvalidInputError(`the chunk came from the inspect queue, its work is "${work.kind}".`);
+  }
+
+  private predict(work: ChunkWork): Promise<ChunkOutcome> {
+    if (work.kind === 'predict') return this.predictions.predict(work);
+    throw new InvalidInputError(`the chunk came from the predict queue, its work is "${work.kind}".`);
+  }
+
+  private beat(): void {
+    if (this.device === null) return;
+    const { workerId, name } = this.config;
+    const { held } = this.attempts;
+    const state = this.stopping ? 'STOPPING' : held ? 'TRAINING' : this.predictingNow ? 'PREDICTING' : 'IDLE';
+    this.bus.publish(WorkerHeartbeat, [workerId], {
+      workerId,
+      name,
+      version: this.version,
+      ...this.device,
+      state,
+      holding: held,
+      progressCounter: this.control.progress,
+      startedAt: this.startedAt,
+      residentBytes: process.memoryUsage.rss(),
+    });
+  }
+}

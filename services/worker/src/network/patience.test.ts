@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { NotFoundError, UnavailableError } from '@roentgen/domain';
+import { silentLogger } from '@roentgen/logger';
+import { AttemptEndedError } from '../errors.js';
+import { patiently } from './patience.js';
+
+const quick = { patienceMs: 2000, firstPauseMs: 1, longestPauseMs: 2, logger: silentLogger };
+
+/** Fails so many times, then works. */
+function flaky(failures: number, error: Error): { operation: () => Promise<string>; calls: () => number } {
+  let calls = 0;
+  return { operation: () => (++calls <= failures ? Promise.reject(error) : Promise.resolve('bytes')), calls: () => calls };
+}
+
+test.each([new UnavailableError('store is restarting'), new Error('socket hang up')])(
+  'a store that comes back costs time, not the run: %s',
+  async (error) => {
+    expect(await patiently('image', flaky(3, error).operation, quick)).toBe('bytes');
+  },
+);
+
+test('an object that is not there is not asked for again', async () => {
+  const { operation, calls } = flaky(9, new NotFoundError('no such object'));
+  await expect(patiently('image', operation, quick)).rejects.toThrow(NotFoundError);
+  expect(calls()).toBe(1);
+});
+
+test('patience ends, with the last error as the cause', async () => {
+  const { operation } = flaky(Infinity, new Error('socket hang up'));
+  await expect(patiently('manifest', operation, { ...quick, patienceMs: 20 })).rejects.toThrow(/manifest.*socket hang up/);
+});
+
+test('work that should end soon does not wait for the store', async () => {
+  const { operation, calls } = flaky(Infinity, new Error('socket hang up'));
+  await expect(patiently('image', operation, { ...quick, inHurry: () => true })).rejects.toThrow(UnavailableError);
+  expect(calls()).toBe(1);
+});
+
+test('work that is no longer wanted is not begun', async () => {
+  const { operation, calls } = flaky(0, new Error());
+  await expect(patiently('image', operation, { ...quick, signal: AbortSignal.abort() })).rejects.toThrow(AttemptEndedError);
+  expect(calls()).toBe(0);
+});

@@ -1,0 +1,261 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test, vi } from 'vitest';
+import { Coordinator, readConfig } from '@roentgen/coordinator';
+import { ChunkStore, Database, EventStore } from '@roentgen/database';
+import { metric, newId, uuidOf, type RunId } from '@roentgen/domain';
+import { silentLogger } from '@roentgen/logger';
+import { RemoteError } from '@roentgen/messaging';
+import { ChunkClaim, ChunkResult } from '@roentgen/protocol';
+import { seedPendingFiles, seedProject, seedRun, type SeededProject } from '../testkit/rows.js';
+import { ScriptedWorker } from '../testkit/scripted-worker.js';
+
+const stack = inject('stack');
+const name = `t${randomUUID().slice(0, 8)}`;
+const nats = (user: 'coordinator' | 'worker') => ({
+  servers: [stack.nats.url],
+  user,
+  password: stack.nats.users[user]?.password ?? '',
+  subjectPrefix: name,
+});
+
+const CONFIG = readConfig({
+  POSTGRES_URL: stack.postgres.url,
+  POSTGRES_SCHEMA: name,
+  NATS_URL: stack.nats.url,
+  NATS_USER: 'coordinator',
+  NATS_PASSWORD: nats('coordinator').password,
+  NATS_SUBJECT_PREFIX: name,
+  S3_ENDPOINT: stack.store.endpoint,
+  S3_ACCESS_KEY: stack.store.accessKey,
+  S3_SECRET_KEY: stack.store.secretKey,
+  S3_BUCKET: `test-${name}`,
+  LOG_LEVEL: 'silent',
+  COORDINATOR_TICK_MS: '50',
+  COORDINATOR_LEASE_MS: '1000',
+  COORDINATOR_WORKER_LOST_MS: '600',
+  COORDINATOR_CHUNK_LEASE_MS: '1000',
+});
+
+let database: Database;
+let events: EventStore;
+let seeded: SeededProject;
+let coordinator: Coordinator;
+const workers: ScriptedWorker[] = [];
+
+beforeAll(async () => {
+  database = await Database.connect({ ...CONFIG.postgres, startupTimeoutMs: 5_000 }, silentLogger);
+  await database.migrate();
+  events = new EventStore(database);
+});
+beforeEach(async () => {
+  seeded = await seedProject(database);
+  coordinator = await Coordinator.create(CONFIG);
+  await coordinator.start();
+});
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.close()));
+  await coordinator.close();
+});
+afterAll(() => database.close());
+
+async function startWorker(label: string): Promise<ScriptedWorker> {
+  const worker = await ScriptedWorker.start(label, nats('worker'));
+  workers.push(worker);
+  return worker;
+}
+const log = (runId: RunId) => events.readAfter(runId, 0, 1_000);
+const kinds = async (runId: RunId) => (await log(runId)).map((event) => event.kind);
+const column = async (runId: RunId, what: string): Promise<unknown> => {
+  const [row] = await database.query('read', `select ${what} as value from training_runs where id = $1`, [uuidOf(runId)]);
+  return (row as { value: unknown }).value;
+};
+const status = (runId: RunId) => column(runId, 'status');
+const eventually = { timeout: 15_000, interval: 25 };
+
+const checkpointAt = (step: number, epoch: number) => ({
+  checkpointId: newId('ckp'),
+  epoch,
+  step,
+  objectKey: `checkpoints/${step}.safetensors`,
+  sha256: 'c'.repeat(64),
+  bytes: 123,
+});
+
+test('a queued run goes to an idle worker, its events become rows, and its end makes a model', async () => {
+  const worker = await startWorker('w1');
+  const runId = await seedRun(database, seeded);
+  const offer = await worker.nextOffer();
+  expect(offer).toMatchObject({ runId, attemptNumber: 1, recipe: { variant: 'B0' }, resumeFrom: null });
+
+  const steps = [1, 2, 3].map((step) =>
+    worker.fact(offer, 'STEP_COMMITTED', { step, epoch: 1, metrics: [metric('train/loss', step === 2 ? Number.NaN : 1 / step)] }),
+  );
+  await worker.report(offer, worker.fact(offer, 'RUN_STARTED', { step: 0, metrics: [metric('run/total-steps', 3)] }), ...steps);
+  expect(await status(runId)).toBe('RUNNING');
+  await worker.report(offer, ...steps); // the answer got lost: sent again
+  const last = worker.fact(offer, 'RUN_SUCCEEDED', { step: 3, epoch: 1 });
+  await worker.report(offer, worker.fact(offer, 'CHECKPOINT_SAVED', { step: 3, epoch: 1, checkpoint: checkpointAt(3, 1) }), last);
+  expect(await worker.report(offer, last)).toBe(1); // also the last one may be asked about again
+
+  expect(await kinds(runId)).toEqual([
+    'ATTEMPT_ASSIGNED',
+    'RUN_STARTED',
+    'STEP_COMMITTED',
+    'STEP_COMMITTED',
+    'STEP_COMMITTED',
+    'CHECKPOINT_SAVED',
+    'RUN_SUCCEEDED',
+  ]);
+  expect(await status(runId)).toBe('SUCCEEDED');
+  expect([await column(runId, 'committed_step'), await column(runId, 'total_steps')]).toEqual([3, 3]);
+  const series = await database.query('read', 'select step, value, kind from metrics where run_id = $1 order by step', [uuidOf(runId)]);
+  expect(series).toEqual([
+    { step: 1, value: 1, kind: 'FINITE' },
+    { step: 2, value: null, kind: 'NAN' },
+    { step: 3, value: 1 / 3, kind: 'FINITE' },
+  ]);
+  expect(await database.query('read', 'select variant, classes from models where run_id = $1', [uuidOf(runId)])).toEqual([
+    { variant: 'B0', classes: ['a', 'b'] },
+  ]);
+});
+
+test('a worker that goes silent loses its run to another, which goes on from the checkpoint; back again it can write nothing', async () => {
+  const first = await startWorker('w1');
+  const runId = await seedRun(database, seeded);
+  const lost = await first.nextOffer();
+  const saved = checkpointAt(5, 1);
+  await first.report(
+    lost,
+    first.fact(lost, 'RUN_STARTED', { step: 0 }),
+    first.fact(lost, 'CHECKPOINT_SAVED', { step: 5, epoch: 1, checkpoint: saved }),
+  );
+  first.silence();
+  const second = await startWorker('w2');
+  const offer = await second.nextOffer();
+  expect(offer).toMatchObject({ runId, attemptNumber: 2, resumeFrom: { checkpointId: saved.checkpointId } });
+
+  first.talk();
+  const late = first.report(lost, first.fact(lost, 'STEP_COMMITTED', { step: 6, epoch: 1 }));
+  await expect(late).rejects.toSatisfy((error) => error instanceof RemoteError && error.code === 'STALE_TOKEN');
+  await second.report(offer, second.fact(offer, 'RUN_STARTED', { step: 5 }), second.fact(offer, 'RUN_SUCCEEDED', { step: 9 }));
+  expect(await kinds(runId)).toEqual([
+    'ATTEMPT_ASSIGNED',
+    'RUN_STARTED',
+    'CHECKPOINT_SAVED',
+    'ATTEMPT_LOST',
+    'RUN_REQUEUED',
+    'ATTEMPT_ASSIGNED',
+    'RUN_STARTED',
+    'RUN_SUCCEEDED',
+  ]);
+  expect((await log(runId)).map((event) => event.sequence)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
+test('a run that diverged fails with its cause and keeps its last good checkpoint', async () => {
+  const worker = await startWorker('w1');
+  const runId = await seedRun(database, seeded);
+  const offer = await worker.nextOffer();
+  const saved = checkpointAt(2, 1);
+  const failure = { code: 'NON_FINITE_LOSS', message: 'the loss at step 3 is NaN', details: { step: 3 } };
+  await worker.report(
+    offer,
+    worker.fact(offer, 'RUN_STARTED', { step: 0 }),
+    worker.fact(offer, 'CHECKPOINT_SAVED', { step: 2, epoch: 1, checkpoint: saved }),
+    worker.fact(offer, 'ATTEMPT_FAILED', { step: 2, failure }),
+  );
+  expect(await status(runId)).toBe('FAILED');
+  expect(await column(runId, 'status_code')).toBe('NON_FINITE_LOSS');
+  expect(await column(runId, 'checkpoint_id')).toBe(uuidOf(saved.checkpointId));
+  expect((await log(runId)).at(-1)).toMatchObject({ kind: 'RUN_FAILED', status: 'FAILED', failure });
+});
+
+test('a cancelled run is stopped at its worker and ends as CANCELLED', async () => {
+  const worker = await startWorker('w1');
+  const runId = await seedRun(database, seeded);
+  const offer = await worker.nextOffer();
+  await worker.report(offer, worker.fact(offer, 'RUN_STARTED', { step: 0 }));
+  await database.query('seed', `update training_runs set status = 'CANCELLING' where id = $1`, [uuidOf(runId)]);
+  await vi.waitFor(
+    () => expect(worker.stops[0]).toMatchObject({ attemptId: offer.attemptId, token: offer.token, reason: 'CANCEL' }),
+    eventually,
+  );
+  await worker.report(offer, worker.fact(offer, 'RUN_CANCELLED', { step: 1 }));
+  expect(await status(runId)).toBe('CANCELLED');
+});
+
+test('when a coordinator goes away, another takes its runs over with a higher generation', async () => {
+  const worker = await startWorker('w1');
+  const runId = await seedRun(database, seeded);
+  const offer = await worker.nextOffer();
+  await worker.report(offer, worker.fact(offer, 'RUN_STARTED', { step: 0 }));
+  await coordinator.close();
+  coordinator = await Coordinator.create(CONFIG);
+  await coordinator.start();
+  await vi.waitFor(async () => expect(await column(runId, 'generation')).toBe(offer.generation + 1), eventually);
+  // The attempt lives on: its worker never noticed.
+  expect(await worker.report(offer, worker.fact(offer, 'RUN_SUCCEEDED', { step: 1 }))).toBe(1);
+  expect(await status(runId)).toBe('SUCCEEDED');
+});
+
+test('a chunk is given to one worker; one who lets the lease run out has lost it', async () => {
+  const [first, second] = [await startWorker('w1'), await startWorker('w2')];
+  await seedPendingFiles(database, seeded, 3);
+  const chunks = new ChunkStore(database);
+  await database.transaction('seed', (tx) =>
+    chunks.createInspectionChunks(tx, { projectId: seeded.projectId, uploadId: seeded.uploadId, chunkSize: 32 }),
+  );
+  const [row] = await database.query('read', 'select id from chunks where upload_id = $1', [uuidOf(seeded.uploadId)]);
+  const chunkId = `chk_${(row as { id: string }).id.replaceAll('-', '')}` as const;
+  const claim = (worker: ScriptedWorker) =>
+    worker.bus.request(ChunkClaim, [worker.workerId], { chunkId, workerId: worker.workerId }, { timeoutMs: 5_000 });
+  const result = (worker: ScriptedWorker, token: string) =>
+    worker.bus.request(
+      ChunkResult,
+      [worker.workerId],
+      {
+        chunkId,
+        token,
+        outcome: {
+          kind: 'inspected',
+          files: [
+            {
+              ordinal: 0,
+              image: { sha256: 'a'.repeat(64), bytes: 10, format: 'png', widthPx: 64, heightPx: 64, channels: 1 },
+              error: null,
+            },
+            { ordinal: 1, image: null, error: { code: 'TRUNCATED', message: 'the file ends early' } },
+            {
+              ordinal: 2,
+              image: { sha256: 'a'.repeat(64), bytes: 10, format: 'png', widthPx: 64, heightPx: 64, channels: 1 },
+              error: null,
+            },
+          ],
+        },
+      },
+      { timeoutMs: 5_000 },
+    );
+
+  const [mine, theirs] = await Promise.all([claim(first), claim(second)]);
+  expect([mine.granted, theirs.granted].sort()).toEqual([false, true]);
+  const [owner, token] = mine.granted ? [first, mine.token] : theirs.granted ? [second, theirs.token] : [first, ''];
+  const other = owner === first ? second : first;
+  const again = await vi.waitFor(async () => {
+    const reply = await claim(other);
+    if (!reply.granted) throw new Error(reply.reason);
+    return reply;
+  }, eventually);
+  await expect(result(owner, token)).rejects.toSatisfy((error) => error instanceof RemoteError && error.code === 'STALE_TOKEN');
+  await result(other, again.token);
+
+  const files = await database.query('read', 'select status, error_code from upload_files where upload_id = $1 order by ordinal', [
+    uuidOf(seeded.uploadId),
+  ]);
+  expect(files).toEqual([
+    { status: 'VERIFIED', error_code: null },
+    { status: 'REJECTED', error_code: 'TRUNCATED' },
+    { status: 'VERIFIED', error_code: null },
+  ]);
+  expect(await database.query('read', 'select status from uploads where id = $1', [uuidOf(seeded.uploadId)])).toEqual([
+    { status: 'READY' },
+  ]);
+});

@@ -1,0 +1,28 @@
+import { ROLE_PERMISSIONS, SERVICE_ROLES } from '@roentgen/protocol';
+import { locateMinio, startStack, type StackConnections } from '@roentgen/local-stack';
+import type { TestProject } from 'vitest/node';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The stack that runs for this project: `inject('stack')`. NATS users: gateway, coordinator, worker with their rights, admin with all. */
+    stack: StackConnections;
+  }
+}
+
+/** Buckets that the worker's store identity may use. Each test file takes its own bucket, database schema and subject prefix. */
+export const TEST_BUCKET_PATTERN = 'test-*';
+
+/** One ephemeral stack per project and run; test files share it. `TEST_STORE=minio` takes MinIO where there is one, else SeaweedFS is the store. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const minioBin = process.env.TEST_STORE === 'minio' ? locateMinio(process.env) : undefined;
+  const stack = await startStack({
+    profile: 'ephemeral',
+    natsUsers: [...SERVICE_ROLES.map((name) => ({ name, permissions: ROLE_PERMISSIONS[name] })), { name: 'admin' }],
+    bucket: TEST_BUCKET_PATTERN,
+    ...(minioBin === undefined ? {} : { minioBin }),
+    onPartExit: (part, reason) => console.error(`test stack: ${part} ${reason}`),
+  });
+  const { postgres, nats, store } = stack;
+  project.provide('stack', { postgres, nats, store });
+  return () => stack.stop();
+}
