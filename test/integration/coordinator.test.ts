@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test, vi } from 'vitest';
 import { Coordinator, readConfig } from '@roentgen/coordinator';
 import { ChunkStore, Database, EventStore } from '@roentgen/database';
-import { metric, newId, uuidOf, type RunId } from '@roentgen/domain';
+import { idFromUuid, metric, newId, uuidOf, type ChunkId, type RunId } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { RemoteError } from '@roentgen/messaging';
 import { ChunkClaim, ChunkResult } from '@roentgen/protocol';
@@ -55,6 +55,9 @@ beforeEach(async () => {
 afterEach(async () => {
   await Promise.all(workers.splice(0).map((worker) => worker.close()));
   await coordinator.close();
+  // What a test leaves open would be offered to the workers of the next one.
+  await database.query('seed', `update attempts set status = 'LOST', ended_at = now() where ended_at is null`);
+  await database.query('seed', `update training_runs set status = 'CANCELLED', finished_at = now() where finished_at is null`);
 });
 afterAll(() => database.close());
 
@@ -80,6 +83,24 @@ const checkpointAt = (step: number, epoch: number) => ({
   sha256: 'c'.repeat(64),
   bytes: 123,
 });
+
+/** A chunk with that many files to inspect. */
+async function seedInspectionChunk(files: number): Promise<ChunkId> {
+  await seedPendingFiles(database, seeded, files);
+  const chunks = new ChunkStore(database);
+  await database.transaction('seed', (tx) =>
+    chunks.createInspectionChunks(tx, { projectId: seeded.projectId, uploadId: seeded.uploadId, chunkSize: 32 }),
+  );
+  const [row] = await database.query('read', 'select id from chunks where upload_id = $1', [uuidOf(seeded.uploadId)]);
+  return idFromUuid('chk', (row as { id: string }).id);
+}
+const claim = (worker: ScriptedWorker, chunkId: ChunkId) =>
+  worker.bus.request(ChunkClaim, [worker.workerId], { chunkId, workerId: worker.workerId }, { timeoutMs: 5_000 });
+async function claimed(worker: ScriptedWorker, chunkId: ChunkId) {
+  const reply = await claim(worker, chunkId);
+  if (!reply.granted) throw new Error(reply.reason);
+  return reply;
+}
 
 test('a queued run goes to an idle worker, its events become rows, and its end makes a model', async () => {
   const worker = await startWorker('w1');
@@ -193,21 +214,112 @@ test('when a coordinator goes away, another takes its runs over with a higher ge
   await coordinator.start();
   await vi.waitFor(async () => expect(await column(runId, 'generation')).toBe(offer.generation + 1), eventually);
   // The attempt lives on: its worker never noticed.
-  expect(await worker.report(offer, worker.fact(offer, 'RUN_SUCCEEDED', { step: 1 }))).toBe(1);
+  const saved = worker.fact(offer, 'CHECKPOINT_SAVED', { step: 1, epoch: 1, checkpoint: checkpointAt(1, 1) });
+  expect(await worker.report(offer, saved, worker.fact(offer, 'RUN_SUCCEEDED', { step: 1 }))).toBe(2);
   expect(await status(runId)).toBe('SUCCEEDED');
+});
+
+test('a worker that is asked to leave costs the run none of its tries', async () => {
+  const worker = await startWorker('w1');
+  const runId = await seedRun(database, seeded);
+  const failure = { code: 'WORKER_STOPPING', message: 'the worker is shutting down', details: {} };
+  for (let attemptNumber = 1; attemptNumber <= CONFIG.scheduling.maxAttempts + 1; attemptNumber++) {
+    const offer = await worker.nextOffer();
+    expect(offer).toMatchObject({ runId, attemptNumber });
+    await worker.report(offer, worker.fact(offer, 'RUN_STARTED', { step: 0 }), worker.fact(offer, 'ATTEMPT_FAILED', { failure }));
+    worker.letGo();
+  }
+  expect(await kinds(runId)).not.toContain('RUN_FAILED');
+});
+
+test('a worker that refuses is asked again after a while, not at every look', async () => {
+  const worker = await startWorker('w1');
+  worker.refusal = 'BUSY: with something else';
+  const runId = await seedRun(database, seeded);
+  const offers = () =>
+    database.query('read', 'select extract(epoch from started_at)::float8 * 1000 as ms from attempts where run_id = $1 order by number', [
+      uuidOf(runId),
+    ]);
+  await vi.waitFor(async () => expect((await offers()).length).toBeGreaterThanOrEqual(3), eventually);
+  const times = ((await offers()) as { ms: number }[]).map(({ ms }) => ms);
+  for (const [i, ms] of times.slice(1).entries()) expect(ms - (times[i] ?? 0)).toBeGreaterThanOrEqual(CONFIG.scheduling.workerLostMs);
+  worker.refusal = null;
+  expect(await worker.nextOffer()).toMatchObject({ runId });
+});
+
+test('a worker that still holds an attempt that was taken from its run is told to drop it', async () => {
+  const worker = await startWorker('w1');
+  const runId = await seedRun(database, seeded);
+  const offer = await worker.nextOffer();
+  await database.query('seed', `update attempts set status = 'REFUSED', ended_at = now() where run_id = $1`, [uuidOf(runId)]);
+  await vi.waitFor(
+    () => expect(worker.stops[0]).toMatchObject({ attemptId: offer.attemptId, token: offer.token, reason: 'SUPERSEDED' }),
+    eventually,
+  );
+});
+
+test('a start that comes after the cancel does not make the run RUNNING, and the reason of the cancel stays', async () => {
+  const worker = await startWorker('w1');
+  const runId = await seedRun(database, seeded);
+  const offer = await worker.nextOffer();
+  await database.query(
+    'seed',
+    `update training_runs set status = 'CANCELLING', status_code = 'CANCELLED_BY_USER', status_message = 'Cancelled by token "t".' where id = $1`,
+    [uuidOf(runId)],
+  );
+  await worker.report(offer, worker.fact(offer, 'RUN_STARTED', { step: 0 }));
+  expect(await status(runId)).toBe('CANCELLING');
+  expect((await log(runId)).at(-1)).toMatchObject({ kind: 'RUN_STARTED', status: null });
+  await worker.report(offer, worker.fact(offer, 'RUN_CANCELLED', { step: 0 }));
+  expect([await status(runId), await column(runId, 'status_code')]).toEqual(['CANCELLED', 'CANCELLED_BY_USER']);
+});
+
+test('a run that never saved a checkpoint cannot succeed: nothing of the batch is recorded', async () => {
+  const worker = await startWorker('w1');
+  const runId = await seedRun(database, seeded);
+  const offer = await worker.nextOffer();
+  const batch = [worker.fact(offer, 'RUN_STARTED', { step: 0 }), worker.fact(offer, 'RUN_SUCCEEDED', { step: 3 })];
+  await expect(worker.report(offer, ...batch)).rejects.toSatisfy((error) => error instanceof RemoteError && error.code === 'CONFLICT');
+  expect(await kinds(runId)).toEqual(['ATTEMPT_ASSIGNED']);
+  expect(await status(runId)).toBe('PREPARING');
+});
+
+test('a chunk that takes every worker with it is given up, and its files are rejected with the reason', async () => {
+  const worker = await startWorker('w1');
+  const chunkId = await seedInspectionChunk(2);
+  for (let claims = 0; claims < CONFIG.work.chunkMaxClaims; claims++) await vi.waitFor(() => claimed(worker, chunkId), eventually);
+  const files = () => database.query('read', 'select status, error_code from upload_files where upload_id = $1', [uuidOf(seeded.uploadId)]);
+  const rejected = { status: 'REJECTED', error_code: 'TOO_MANY_CLAIMS' };
+  await vi.waitFor(async () => expect(await files()).toEqual([rejected, rejected]), eventually);
+  expect(await database.query('read', 'select status from uploads where id = $1', [uuidOf(seeded.uploadId)])).toEqual([
+    { status: 'READY' },
+  ]);
+});
+
+test('a result that leaves out a file, or names one of another chunk, changes nothing', async () => {
+  const worker = await startWorker('w1');
+  const chunkId = await seedInspectionChunk(2);
+  const { token } = await claimed(worker, chunkId);
+  const error = { code: 'TRUNCATED', message: 'the file ends early' };
+  const report = (...ordinals: number[]) =>
+    worker.bus.request(
+      ChunkResult,
+      [worker.workerId],
+      { chunkId, token, outcome: { kind: 'inspected', files: ordinals.map((ordinal) => ({ ordinal, image: null, error })) } },
+      { timeoutMs: 5_000 },
+    );
+  for (const ordinals of [[0], [0, 1, 2], [0, 0], []]) {
+    await expect(report(...ordinals)).rejects.toSatisfy((thrown) => thrown instanceof RemoteError && thrown.code === 'CONFLICT');
+  }
+  const files = () => database.query('read', 'select status from upload_files where upload_id = $1', [uuidOf(seeded.uploadId)]);
+  expect(await files()).toEqual([{ status: 'PENDING' }, { status: 'PENDING' }]);
+  await report(0, 1);
+  expect(await files()).toEqual([{ status: 'REJECTED' }, { status: 'REJECTED' }]);
 });
 
 test('a chunk is given to one worker; one who lets the lease run out has lost it', async () => {
   const [first, second] = [await startWorker('w1'), await startWorker('w2')];
-  await seedPendingFiles(database, seeded, 3);
-  const chunks = new ChunkStore(database);
-  await database.transaction('seed', (tx) =>
-    chunks.createInspectionChunks(tx, { projectId: seeded.projectId, uploadId: seeded.uploadId, chunkSize: 32 }),
-  );
-  const [row] = await database.query('read', 'select id from chunks where upload_id = $1', [uuidOf(seeded.uploadId)]);
-  const chunkId = `chk_${(row as { id: string }).id.replaceAll('-', '')}` as const;
-  const claim = (worker: ScriptedWorker) =>
-    worker.bus.request(ChunkClaim, [worker.workerId], { chunkId, workerId: worker.workerId }, { timeoutMs: 5_000 });
+  const chunkId = await seedInspectionChunk(3);
   const result = (worker: ScriptedWorker, token: string) =>
     worker.bus.request(
       ChunkResult,
@@ -235,15 +347,11 @@ test('a chunk is given to one worker; one who lets the lease run out has lost it
       { timeoutMs: 5_000 },
     );
 
-  const [mine, theirs] = await Promise.all([claim(first), claim(second)]);
+  const [mine, theirs] = await Promise.all([claim(first, chunkId), claim(second, chunkId)]);
   expect([mine.granted, theirs.granted].sort()).toEqual([false, true]);
   const [owner, token] = mine.granted ? [first, mine.token] : theirs.granted ? [second, theirs.token] : [first, ''];
   const other = owner === first ? second : first;
-  const again = await vi.waitFor(async () => {
-    const reply = await claim(other);
-    if (!reply.granted) throw new Error(reply.reason);
-    return reply;
-  }, eventually);
+  const again = await vi.waitFor(() => claimed(other, chunkId), eventually);
   await expect(result(owner, token)).rejects.toSatisfy((error) => error instanceof RemoteError && error.code === 'STALE_TOKEN');
   await result(other, again.token);
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { Database, EventStore, MigrationMismatchError } from '@roentgen/database';
-import type { RunEventInput } from '@roentgen/domain';
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
+import { Database, EventStore, MigrationMismatchError, RunLeaseStore, WorkerPresenceStore } from '@roentgen/database';
+import { UnavailableError, newId, uuidOf, type RunEventInput } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { seedProject, seedRun } from '../testkit/rows.js';
 
@@ -92,4 +92,103 @@ test('a batch that is rolled back leaves no gap', async () => {
   await expect(doomed).rejects.toThrow('died');
   const kept = await database.transaction('append', (tx) => events.append(tx, runId, [fact('kept')]));
   expect(kept.map((event) => event.sequence)).toEqual([1]);
+});
+
+test('a connection that breaks in the middle of a transaction fails that transaction by name, and nothing else', async () => {
+  const broken = database.transaction('broken', async (tx) => {
+    const [row] = await tx.query('pid', 'select pg_backend_pid() as pid');
+    await database.query('kill', 'select pg_terminate_backend($1)', [(row as { pid: number }).pid]);
+    await vi.waitFor(async () => {
+      const [{ alive }] = (await database.query('look', 'select count(*) as alive from pg_stat_activity where pid = $1', [
+        (row as { pid: number }).pid,
+      ])) as [{ alive: number }];
+      expect(alive).toBe(0);
+    });
+    await tx.query('after', 'select 1');
+  });
+  await expect(broken).rejects.toSatisfy((error) => error instanceof UnavailableError && /Postgres/.test(error.message));
+  expect(await database.query('next', 'select 1 as one')).toEqual([{ one: 1 }]);
+});
+
+test('a statement that the server breaks off because it stops is told as a part that is away', async () => {
+  const slow = expect(database.query('slow', `select pg_sleep(60), 'slow'`)).rejects.toThrow(UnavailableError);
+  await vi.waitFor(() =>
+    database.query('kill', `select 1 / count(pg_terminate_backend(pid)) from pg_stat_activity where query like '/* slow */%'`),
+  );
+  await slow;
+});
+
+test('coordinators that write down the same workers in another order do not block each other', async () => {
+  const presence = new WorkerPresenceStore(database);
+  const [a, b] = [newId('wkr'), newId('wkr')];
+  const said = (workerId: typeof a) => ({
+    workerId,
+    name: 'w',
+    version: '1',
+    device: 'cpu' as const,
+    deviceName: 'none',
+    state: 'IDLE',
+    runId: null,
+    residentBytes: 0,
+    startedAt: new Date(0).toISOString(),
+    silentMs: 0,
+  });
+  await presence.upsert([said(a), said(b)]);
+  const waiting = (count: number) =>
+    vi.waitFor(async () => {
+      const rows = await database.query(
+        'look',
+        `select 1 from pg_stat_activity where query like '/* upsert_workers */%' and wait_event_type = 'Lock'`,
+      );
+      expect(rows).toHaveLength(count);
+    });
+  // Both wait for the first worker's row; the one that came second must not hold the other row meanwhile.
+  let writers: Promise<void>[] = [];
+  await database.transaction('hold', async (tx) => {
+    await tx.query('hold', 'select 1 from workers where id = $1 for update', [uuidOf(a)]);
+    writers = [presence.upsert([said(a), said(b)])];
+    await waiting(1);
+    writers.push(presence.upsert([said(b), said(a)]));
+    await waiting(2);
+  });
+  await Promise.all(writers);
+});
+
+test('a session that stops in the middle of a transaction does not keep its locks for ever', async () => {
+  const [row] = await database.query(
+    'look',
+    `select setting::integer as ms from pg_settings where name = 'idle_in_transaction_session_timeout'`,
+  );
+  expect(row).toEqual({ ms: 60_000 });
+});
+
+test('an event that quotes bytes no text may hold is recorded all the same', async () => {
+  const runId = await newRun();
+  const events = new EventStore(database);
+  const sent = {
+    ...fact('a'),
+    message: 'read "\u0000\ud83d" of 😀 in C:\\u0000',
+    failure: { code: 'X', message: 'y', details: { '\u0000k': '\udc00' } },
+  };
+  const [appended] = await database.transaction('append', (tx) => events.append(tx, runId, [sent]));
+  expect(appended?.message).toBe('read "\ufffd\ufffd" of 😀 in C:\\u0000');
+});
+
+test('a coordinator owns no more runs than it may, and decides nothing about one that was taken over', async () => {
+  const leases = new RunLeaseStore(database);
+  const [first, second] = [newId('crd'), newId('crd')];
+  await leases.claimOpen(newId('crd'), 60_000, 1_000);
+  const runs = [await newRun(), await newRun(), await newRun()];
+  await leases.claimOpen(first, 60_000, 2);
+  await leases.claimOpen(first, 60_000, 2);
+  const owned = await leases.renew(first, 60_000);
+  expect(owned.map((run) => run.runId)).toEqual(runs.slice(0, 2));
+
+  const [run] = owned;
+  const lock = () =>
+    database.transaction('lock', (tx) => leases.lockOwned(tx, { runId: runs[0]!, coordinator: first, generation: run!.generation }));
+  expect(await lock()).toBe('QUEUED');
+  await database.query('expire', `update training_runs set lease_until = now() - interval '1 second' where id = $1`, [uuidOf(runs[0]!)]);
+  expect(await leases.claimOpen(second, 60_000, 1)).toEqual([runs[0]]);
+  expect(await lock()).toBeNull();
 });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { CloseCode } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { newId } from '@roentgen/domain';
+import { newId, uuidOf } from '@roentgen/domain';
 import { rawGraphql } from '../testkit/graphql-client.js';
 import { at, textAt, useGateway } from './gateway-harness.js';
 
@@ -195,4 +195,28 @@ test('ids that are truncated, of another kind or unknown are told apart from wha
     message: expect.stringContaining('There is no training run'),
     extensions: { code: 'NOT_FOUND' },
   });
+});
+
+test('a character that cannot be stored, and a cursor that was made up, are told as wrong input', async () => {
+  const token = await harness().makeToken('admin');
+  const nul = await harness().raw(token, 'query ($name: String!) { datasetByName(name: $name) { id } }', { name: 'a\u0000b' });
+  expect(at(nul.body, 'errors.0')).toMatchObject({
+    message: 'name contains the character U+0000, which cannot be stored. Leave it out.',
+    extensions: { code: 'INVALID_INPUT' },
+  });
+  const input = { name: 'x', role: 'VIEWER', idempotencyKey: '\u0000' };
+  const inMutation = await harness().raw(token, 'mutation ($input: CreateApiTokenInput!) { createApiToken(input: $input) { ok } }', {
+    input,
+  });
+  expect(at(inMutation.body, 'errors.0.message')).toContain('input.idempotencyKey contains the character U+0000');
+
+  for (const key of [
+    ['o', 2 ** 40],
+    ['t', '2026-13-01 00:00:00+00', uuidOf(newId('run'))],
+    ['t', '2026-02-30 00:00:00+00', uuidOf(newId('run'))],
+  ]) {
+    const after = Buffer.from(JSON.stringify(key)).toString('base64url');
+    const answer = await harness().raw(token, 'query ($after: String) { datasets(after: $after) { nodes { id } } }', { after });
+    expect(codeOf(answer)).toBe('INVALID_INPUT');
+  }
 });

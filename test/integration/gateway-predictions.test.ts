@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { beforeAll, expect, test } from 'vitest';
-import { WorkerPresenceStore } from '@roentgen/database';
-import { newId } from '@roentgen/domain';
+import { ChunkStore, ChunkWorkStore, WorkerPresenceStore } from '@roentgen/database';
+import { idFromUuid, newId, parseId, uuidOf } from '@roentgen/domain';
 import { at, textAt, useGateway, type TestToken } from './gateway-harness.js';
 import { finishRun, makeChestDataset } from './gateway-scenes.js';
 
@@ -14,6 +15,41 @@ beforeAll(async () => {
 });
 
 const finishedRun = () => finishRun(harness(), token, versionId);
+
+test('a result of a chunk counts only when it has each image once and each class; a failed job begins nothing more', async () => {
+  const { modelId } = await finishedRun();
+  const start = `mutation { startPrediction(input: { modelId: "${modelId}" datasetVersionId: "${versionId}" split: VAL }) { job { id imageCount } } }`;
+  const job = at(await harness().ask(token, start), 'startPrediction.job');
+  const jobId = parseId('pred', textAt(job, 'id'));
+  const { database } = harness();
+  const [chunks, work] = [new ChunkStore(database), new ChunkWorkStore(database)];
+  const rows = () =>
+    database.query('read', 'select id, status from chunks where job_id = $1', [uuidOf(jobId)]) as Promise<{ id: string }[]>;
+  const chunkId = idFromUuid('chk', (await rows())[0]?.id ?? '');
+  const firstToken = randomUUID();
+  const chunk = await chunks.claim(chunkId, newId('wkr'), firstToken, 60_000);
+  if (chunk === null) throw new Error('the chunk is not there to claim');
+
+  const images = Array.from({ length: Number(at(job, 'imageCount')) }, (_, ordinal) => ({ ordinal, probabilities: [0.25, 0.75] }));
+  const apply = (of: typeof images) => database.transaction('apply', (tx) => work.applyPredictions(tx, chunk, of));
+  const [first] = images;
+  expect(await apply(images.slice(1))).toBe(false);
+  expect(await apply([...images.slice(1), { ...first!, ordinal: images.length }])).toBe(false);
+  expect(await apply(images.map((image) => ({ ...image, probabilities: [0.2, 0.3, 0.5] })))).toBe(false);
+  expect(await apply(images)).toBe(true);
+  const answer = await harness().ask(
+    token,
+    `{ predictions(jobId: "${jobId}") { nodes { predictedLabel probabilities { probability } } } }`,
+  );
+  expect(at(answer, 'predictions.nodes.0')).toEqual({
+    predictedLabel: 'pneumonia',
+    probabilities: [{ probability: 0.25 }, { probability: 0.75 }],
+  });
+
+  await chunks.giveBack(chunkId, firstToken, 3);
+  await database.transaction('fail', (tx) => work.failJob(tx, jobId, { code: 'X', message: 'y' }));
+  expect(await rows()).toMatchObject([{ status: 'FAILED' }]);
+});
 
 test('predictions of a split: one row per image, chunks for the workers, the file when they are done', async () => {
   const { modelId } = await finishedRun();
@@ -132,7 +168,7 @@ test('runs, models and jobs of another project are not found, and a worker’s r
     runId,
     residentBytes: 5_000_000_000,
     startedAt,
-    lastSeenAt: new Date(),
+    silentMs: 0,
   } as const;
   await new WorkerPresenceStore(harness().database).upsert([worker]);
   const workers = '{ workers { totalCount nodes { name device state online runId residentBytes } } }';

@@ -216,6 +216,22 @@ test('a curve is given whole, or thinned to the last point of each bucket, with 
   ).toMatchObject({ code: 'INVALID_INPUT', inputErrors: [{ field: 'maxPoints' }] });
 });
 
+test('curves that are too many points together are refused with the way out', async () => {
+  const { runId } = await finishedRun();
+  await harness().database.query(
+    'points',
+    `insert into metrics (run_id, name, step, value, kind, occurred_at) select $1, 'm' || n, step, 1, 'FINITE', now() from generate_series(1, 11) n, generate_series(1, 10000) step`,
+    [uuidOf(runId)],
+  );
+  const ask = async (maxPoints: number) =>
+    (await harness().raw(token, `{ metricSeries(runId: "${runId}", maxPoints: ${maxPoints}) { step } }`)).body;
+  expect(at(await ask(10_000), 'errors.0')).toMatchObject({
+    message: expect.stringContaining('more than 100000 points at 10000 a name. Ask for fewer names, or for a smaller maxPoints.'),
+    extensions: { code: 'INVALID_INPUT' },
+  });
+  expect(at(await ask(100), 'data.metricSeries')).toHaveLength(11 * 100 + 101);
+});
+
 test('pages of runs are disjoint, whole and in order, filtered by state', async () => {
   const own = await harness().makeRun();
   const copy = `insert into training_runs (id, project_id, name, dataset_version_id, recipe, epochs, created_by, created_at)

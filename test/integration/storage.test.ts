@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
 import { InvalidInputError, UnavailableError, newId } from '@roentgen/domain';
 import { startStack, type Stack, type StackConnections } from '@roentgen/local-stack';
@@ -67,6 +68,20 @@ describe.each(KINDS)('the object store (%s)', (kind) => {
     expect((await store.get('large')).equals(content)).toBe(true);
     await store.copy('large', 'large copy');
     expect(await store.stat('large copy')).toEqual({ bytes: content.length });
+  });
+
+  test('leaves the thread free while a large object comes and goes', async () => {
+    const content = Buffer.alloc(300_000_000, randomBytes(1024));
+    const startedMs = performance.now();
+    createHash('md5').update(content).digest();
+    const hashedAtOnceMs = performance.now() - startedMs;
+    const delay = monitorEventLoopDelay({ resolution: 10 });
+    delay.enable();
+    await store.put('very large', content, 'application/octet-stream');
+    const read = await store.get('very large');
+    delay.disable();
+    expect(delay.max / 1e6).toBeLessThan(hashedAtOnceMs);
+    expect(read.equals(content)).toBe(true);
   });
 
   test('streams', async () => {

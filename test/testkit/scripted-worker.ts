@@ -15,6 +15,8 @@ const HEARTBEAT_MS = 50;
 export class ScriptedWorker {
   readonly workerId: WorkerId = newId('wkr');
   readonly stops: z.infer<typeof AttemptStop.schema>[] = [];
+  /** Why it takes no attempt; null when it does. */
+  refusal: string | null = null;
   private held: HeldAttempt | null = null;
   private readonly offers: Offer[] = [];
   private readonly waiting: ((offer: Offer) => void)[] = [];
@@ -99,6 +101,7 @@ export class ScriptedWorker {
   }
 
   private take(offer: Offer) {
+    if (this.refusal !== null) return { accepted: false, reason: this.refusal };
     const { runId, attemptId, generation, token } = offer;
     this.held = { runId, attemptId, generation, token };
     const waiter = this.waiting.shift();

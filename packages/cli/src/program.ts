@@ -56,7 +56,7 @@ function addUp(program: Command, context: () => CommandContext): void {
     .option('--workers <n>', 'worker processes', wholeNumber({ min: 1, max: 64 }), 1)
     .option('--port <n>', 'port of the API', wholeNumber({ min: 0, max: 65_535 }), 4400)
     .option('--no-demo', 'do not import, train or predict anything')
-    .option('--exit-after-demo', 'stop after the demo; the last line is one JSON object')
+    .option('--exit-after-demo', 'run the demo, also where there is a dataset, and stop; the last line is one JSON object')
     .action((options) => upCommand(context(), options));
 }
 

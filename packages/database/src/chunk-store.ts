@@ -71,16 +71,16 @@ export class ChunkStore {
 
   /**
    * Chunks that should be on the queue: never announced, announced long ago without a claim, or claimed by someone whose lease has run out or who
-   * has gone silent (those go back to PENDING here). Marks them as announced now.
+   * has gone silent (those go back to PENDING here; `workerLostAfterMs` null: silence tells nothing now). Marks them as announced now.
    */
-  async takeUnannounced(reannounceAfterMs: number, workerLostAfterMs: number, limit: number): Promise<OpenChunk[]> {
+  async takeUnannounced(reannounceAfterMs: number, workerLostAfterMs: number | null, limit: number): Promise<OpenChunk[]> {
     const rows = await this.db.query(
       'take_unannounced_chunks',
       `update chunks set status = 'PENDING', token = null, lease_until = null, announced_at = now()
         where id in (select id from chunks
                       where (status = 'PENDING' and (announced_at is null or announced_at < now() - $1 * interval '1 millisecond'))
                          or (status = 'CLAIMED' and lease_until < now())
-                         or (status = 'CLAIMED' and exists (select 1 from workers w where w.id = worker_id and w.last_seen_at < now() - $3 * interval '1 millisecond'))
+                         or (status = 'CLAIMED' and exists (select 1 from workers w where w.id = worker_id and w.last_seen_at < now() - $3::bigint * interval '1 millisecond'))
                       order by created_at, id
                       for update skip locked
                       limit $2)
@@ -88,6 +88,13 @@ export class ChunkStore {
       [reannounceAfterMs, limit, workerLostAfterMs],
     );
     return OpenChunkRow.array().parse(rows);
+  }
+
+  /** Takes back what takeUnannounced said of these: they could not be put on the queue. */
+  async unannounce(chunkIds: readonly ChunkId[]): Promise<void> {
+    await this.db.query('unannounce_chunks', `update chunks set announced_at = null where id = any ($1::uuid[]) and status = 'PENDING'`, [
+      chunkIds.map(uuidOf),
+    ]);
   }
 
   /** Gives the chunk to a worker; null when it is done or somebody's. */
@@ -119,20 +126,26 @@ export class ChunkStore {
     return ClaimedChunkRow.nullable().parse(rows[0] ?? null);
   }
 
-  /** Puts a chunk back for another try; false when the token is no longer its own. */
-  async giveBack(chunkId: ChunkId, token: string): Promise<boolean> {
+  /** Puts a chunk back for another try; false when it has had `maxClaims`, or the token is no longer its own. */
+  async giveBack(chunkId: ChunkId, token: string, maxClaims: number): Promise<boolean> {
     const rows = await this.db.query(
       'give_back_chunk',
-      `update chunks set status = 'PENDING', token = null, lease_until = null, announced_at = null where id = $1 and status = 'CLAIMED' and token = $2 returning id`,
-      [uuidOf(chunkId), token],
+      `update chunks set status = 'PENDING', token = null, lease_until = null, announced_at = null
+        where id = $1 and status = 'CLAIMED' and token = $2 and claims < $3 returning id`,
+      [uuidOf(chunkId), token, maxClaims],
     );
     return rows.length > 0;
   }
 
-  /** How often the chunk was claimed. */
-  async claims(chunkId: ChunkId): Promise<number> {
-    const rows = await this.db.query('chunk_claims', 'select claims from chunks where id = $1', [uuidOf(chunkId)]);
-    return z.object({ claims: z.number() }).parse(rows[0]).claims;
+  /** Ends a chunk that nobody has and that was claimed too often; null when somebody has it by now, or it has ended. */
+  async giveUp(tx: Queryable, chunkId: ChunkId, failure: { code: string; message: string }): Promise<ClaimedChunk | null> {
+    const rows = await tx.query(
+      'give_up_chunk',
+      `update chunks set status = 'FAILED', finished_at = now(), error_code = $2, error_message = $3
+        where id = $1 and status = 'PENDING' returning ${CHUNK_COLUMNS}`,
+      [uuidOf(chunkId), failure.code, failure.message],
+    );
+    return ClaimedChunkRow.nullable().parse(rows[0] ?? null);
   }
 
   private async insert(

@@ -97,18 +97,41 @@ export class ChunkWorkStore {
     return { images: ImageRow.array().parse(images), checkpoint: CheckpointRow.parse(checkpoint[0]) };
   }
 
-  /** Writes down what each file turned out to be; the bytes are in the project's objects by now. */
-  async applyInspection(tx: Queryable, projectId: ProjectId, uploadId: UploadId, outcomes: readonly InspectionOutcome[]): Promise<void> {
-    for (const { ordinal, image, error } of outcomes) {
-      if (image !== null) await this.verifyFile(tx, projectId, uploadId, ordinal, image);
-      else
-        await this.rejectFile(
-          tx,
-          uploadId,
-          ordinal,
-          error ?? { code: 'INSPECTION_FAILED', message: 'The file could not be inspected. Import it again.' },
-        );
-    }
+  /**
+   * Writes down what each file of an inspection chunk turned out to be; the bytes are in the project's objects by now. False when it is no inspection
+   * chunk, or the outcomes are not about each of its files, once: the caller has to roll back then.
+   */
+  async applyInspection(tx: Queryable, chunk: ClaimedChunk, outcomes: readonly InspectionOutcome[]): Promise<boolean> {
+    if (chunk.uploadId === null) return false;
+    await this.addObjects(
+      tx,
+      chunk.projectId,
+      outcomes.flatMap(({ image }) => image ?? []),
+    );
+    const decided = await tx.query(
+      'decide_upload_files',
+      `update upload_files f
+          set status = case when o.sha256 is null then 'REJECTED' else 'VERIFIED' end,
+              sha256 = decode(o.sha256, 'hex'), error_code = o.error_code, error_message = o.error_message
+         from unnest($4::integer[], $5::text[], $6::text[], $7::text[]) as o (ordinal, sha256, error_code, error_message)
+        where f.upload_id = $1 and f.ordinal = o.ordinal and f.ordinal between $2 and $3 and f.status = 'PENDING'
+       returning f.ordinal`,
+      [
+        uuidOf(chunk.uploadId),
+        chunk.firstOrdinal,
+        chunk.lastOrdinal,
+        outcomes.map((outcome) => outcome.ordinal),
+        outcomes.map((outcome) => outcome.image?.sha256 ?? null),
+        outcomes.map((outcome) => outcome.error?.code ?? null),
+        outcomes.map((outcome) => outcome.error?.message ?? null),
+      ],
+    );
+    const [left] = await tx.query(
+      'count_undecided_files',
+      `select count(*) as count from upload_files where upload_id = $1 and ordinal between $2 and $3 and status = 'PENDING'`,
+      [uuidOf(chunk.uploadId), chunk.firstOrdinal, chunk.lastOrdinal],
+    );
+    return decided.length === outcomes.length && z.object({ count: z.literal(0) }).safeParse(left).success;
   }
 
   /** Rejects what the chunk has not decided: its inspection failed for good. */
@@ -133,28 +156,51 @@ export class ChunkWorkStore {
     );
   }
 
-  /** The probabilities of a chunk's images, and the class with the highest (the first of equals). */
+  /**
+   * The probabilities of a prediction chunk's images, and the class with the highest (the first of equals). False when it is no prediction chunk, or they
+   * are not about each of its images, once, with one probability per class: the caller has to roll back then.
+   */
   async applyPredictions(
     tx: Queryable,
-    jobId: PredictionJobId,
+    chunk: ClaimedChunk,
     images: readonly { ordinal: number; probabilities: readonly number[] }[],
-  ): Promise<void> {
-    for (const { ordinal, probabilities } of images) {
-      await tx.query(
-        'apply_prediction',
-        `update predictions p
-            set probabilities = $3::float8[], predicted_at = now(),
-                predicted_label = (select m.classes[$4] from prediction_jobs j join models m on m.id = j.model_id where j.id = p.job_id)
-          where p.job_id = $1 and p.ordinal = $2`,
-        [uuidOf(jobId), ordinal, probabilities, probabilities.indexOf(Math.max(...probabilities)) + 1],
-      );
-    }
+  ): Promise<boolean> {
+    if (chunk.jobId === null) return false;
+    const predicted = await tx.query(
+      'apply_predictions',
+      `update predictions p
+          set probabilities = i.probabilities, predicted_at = now(), predicted_label = m.classes[i.best]
+         from jsonb_to_recordset($4::jsonb) as i (ordinal integer, best integer, probabilities float8[]), prediction_jobs j
+         join models m on m.id = j.model_id
+        where p.job_id = $1 and p.ordinal = i.ordinal and p.ordinal between $2 and $3
+          and j.id = p.job_id and cardinality(m.classes) = cardinality(i.probabilities)
+       returning p.ordinal`,
+      [
+        uuidOf(chunk.jobId),
+        chunk.firstOrdinal,
+        chunk.lastOrdinal,
+        JSON.stringify(
+          images.map(({ ordinal, probabilities }) => ({
+            ordinal,
+            probabilities,
+            best: probabilities.indexOf(Math.max(...probabilities)) + 1,
+          })),
+        ),
+      ],
+    );
+    return predicted.length === images.length && predicted.length === chunk.lastOrdinal - chunk.firstOrdinal + 1;
   }
 
+  /** Fails a job that has not ended; what of it nobody has begun is not begun any more. */
   async failJob(tx: Queryable, jobId: PredictionJobId, error: { code: string; message: string }): Promise<void> {
     await tx.query(
       'fail_prediction_job',
       `update prediction_jobs set status = 'FAILED', status_code = $2, status_message = $3, finished_at = now() where id = $1 and status in ('QUEUED', 'RUNNING')`,
+      [uuidOf(jobId), error.code, error.message],
+    );
+    await tx.query(
+      'drop_pending_chunks',
+      `update chunks set status = 'FAILED', error_code = $2, error_message = $3, finished_at = now() where job_id = $1 and status = 'PENDING'`,
       [uuidOf(jobId), error.code, error.message],
     );
   }
@@ -191,25 +237,25 @@ export class ChunkWorkStore {
     );
   }
 
-  private async verifyFile(tx: Queryable, projectId: ProjectId, uploadId: UploadId, ordinal: number, image: InspectedImage): Promise<void> {
+  /** In the order of their hashes, so that two chunks with the same images wait for each other and never both. */
+  private async addObjects(tx: Queryable, projectId: ProjectId, images: readonly InspectedImage[]): Promise<void> {
     await tx.query(
-      'insert_object',
+      'add_objects',
       `insert into objects (project_id, sha256, bytes, format, width_px, height_px, channels)
-       values ($1, decode($2, 'hex'), $3, $4, $5, $6, $7) on conflict (project_id, sha256) do nothing`,
-      [uuidOf(projectId), image.sha256, image.bytes, image.format, image.widthPx, image.heightPx, image.channels],
-    );
-    await tx.query(
-      'verify_upload_file',
-      `update upload_files set status = 'VERIFIED', sha256 = decode($3, 'hex') where upload_id = $1 and ordinal = $2 and status = 'PENDING'`,
-      [uuidOf(uploadId), ordinal, image.sha256],
-    );
-  }
-
-  private async rejectFile(tx: Queryable, uploadId: UploadId, ordinal: number, error: { code: string; message: string }): Promise<void> {
-    await tx.query(
-      'reject_upload_file',
-      `update upload_files set status = 'REJECTED', error_code = $3, error_message = $4 where upload_id = $1 and ordinal = $2 and status = 'PENDING'`,
-      [uuidOf(uploadId), ordinal, error.code, error.message],
+       select $1, decode(o.sha256, 'hex'), o.bytes, o.format, o.width_px, o.height_px, o.channels
+         from unnest($2::text[], $3::bigint[], $4::text[], $5::integer[], $6::integer[], $7::smallint[])
+              as o (sha256, bytes, format, width_px, height_px, channels)
+        order by o.sha256
+       on conflict (project_id, sha256) do nothing`,
+      [
+        uuidOf(projectId),
+        images.map((image) => image.sha256),
+        images.map((image) => image.bytes),
+        images.map((image) => image.format),
+        images.map((image) => image.widthPx),
+        images.map((image) => image.heightPx),
+        images.map((image) => image.channels),
+      ],
     );
   }
 }

@@ -2,6 +2,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import pg from 'pg';
 import { UnavailableError, coerceError } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
+import { translateError } from './errors.js';
 import { migrate, type Migration } from './migrate.js';
 import { quoteIdentifier } from './sql.js';
 
@@ -29,6 +30,8 @@ pg.types.setTypeParser(pg.types.builtins.TIMESTAMPTZ, (text) => new Date(text).t
 
 const MIGRATIONS = new URL('../migrations/', import.meta.url);
 const RETRY_PAUSE_MS = 250;
+/** Nobody waits for ever: not for a lock, not for a statement, and not for the locks of a process that was stopped in its transaction. */
+const SESSION_SETTINGS = '-c timezone=UTC -c lock_timeout=30s -c statement_timeout=120s -c idle_in_transaction_session_timeout=60s';
 
 /** The pool and its transactions: the only place that knows the driver. */
 export class Database implements Queryable {
@@ -36,6 +39,7 @@ export class Database implements Queryable {
     private readonly pool: pg.Pool,
     private readonly logger: Logger,
     readonly schema: string,
+    private readonly host: string,
   ) {}
 
   /** Opens the pool once the server answers. @throws UnavailableError after `startupTimeoutMs`, naming host and last cause */
@@ -44,35 +48,40 @@ export class Database implements Queryable {
       connectionString: options.url,
       max: options.poolSize,
       application_name: 'roentgen',
-      options: `-c search_path=${quoteIdentifier(options.schema)} -c timezone=UTC -c lock_timeout=30s -c statement_timeout=120s`,
+      options: `-c search_path=${quoteIdentifier(options.schema)} ${SESSION_SETTINGS}`,
       connectionTimeoutMillis: 5_000,
+      keepAlive: true,
     });
     // A pool without this listener ends the process when the server goes away.
     pool.on('error', (err) => logger.warn({ err }, 'an idle database connection broke'));
-    const database = new Database(pool, logger, options.schema);
-    await database.waitUntilReachable(options);
+    const database = new Database(pool, logger, options.schema, new URL(options.url).host);
+    await database.waitUntilReachable(options.startupTimeoutMs);
     return database;
   }
 
+  /** @throws UnavailableError when the server is away */
   async query(name: string, sql: string, parameters: readonly unknown[] = []): Promise<unknown[]> {
-    return await runNamed(this.pool, name, sql, parameters);
+    try {
+      return await runNamed(this.pool, name, sql, parameters);
+    } catch (thrown) {
+      throw translateError(thrown, this.host);
+    }
   }
 
-  /** Runs `work` in one transaction (read committed); any throw rolls back. */
+  /** Runs `work` in one transaction (read committed); any throw rolls back. @throws UnavailableError when the server is away */
   async transaction<T>(name: string, work: (tx: Queryable) => Promise<T>): Promise<T> {
-    const client = await this.pool.connect();
-    let broken: Error | undefined;
-    try {
+    return await this.withClient(async (client) => {
       await client.query(`begin /* ${name} */`);
-      const result = await work({ query: (statement, sql, parameters = []) => runNamed(client, statement, sql, parameters) });
-      await client.query('commit');
-      return result;
-    } catch (thrown) {
-      await client.query('rollback').catch((err: unknown) => (broken = coerceError(err)));
-      throw thrown;
-    } finally {
-      client.release(broken);
-    }
+      try {
+        const result = await work({ query: (statement, sql, parameters = []) => runNamed(client, statement, sql, parameters) });
+        await client.query('commit');
+        return result;
+      } catch (thrown) {
+        // A connection that cannot even roll back is no longer usable; withClient has noticed.
+        await client.query('rollback').catch(() => undefined);
+        throw thrown;
+      }
+    });
   }
 
   /** Brings the schema up to this version of the code; safe on parallel starts. Returns the names of the migrations it ran. */
@@ -81,37 +90,53 @@ export class Database implements Queryable {
     const migrations: Migration[] = await Promise.all(
       names.map(async (name) => ({ name, sql: await readFile(new URL(name, MIGRATIONS), 'utf8') })),
     );
-    const client = await this.pool.connect();
-    try {
-      const ran = await migrate(client, this.schema, migrations);
-      if (ran.length > 0) this.logger.info({ migrations: ran, schema: this.schema }, 'database migrated');
-      return ran;
-    } finally {
-      client.release();
-    }
+    const ran = await this.withClient((client) => migrate(client, this.schema, migrations));
+    if (ran.length > 0) this.logger.info({ migrations: ran, schema: this.schema }, 'database migrated');
+    return ran;
   }
 
   async close(): Promise<void> {
     if (!this.pool.ended) await this.pool.end();
   }
 
-  private async waitUntilReachable(options: DatabaseOptions): Promise<void> {
-    const deadline = Date.now() + options.startupTimeoutMs;
+  /** One connection for as long as `work` lasts; one that broke meanwhile does not go back to the pool. */
+  private async withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    let broken: Error | undefined;
+    // The pool listens only to idle connections: one that breaks between two statements would end the process.
+    const onError = (err: Error) => {
+      broken = err;
+    };
+    try {
+      const client = await this.pool.connect();
+      client.on('error', onError);
+      try {
+        return await work(client);
+      } finally {
+        client.off('error', onError);
+        client.release(broken);
+      }
+    } catch (thrown) {
+      throw translateError(thrown, this.host);
+    }
+  }
+
+  private async waitUntilReachable(startupTimeoutMs: number): Promise<void> {
+    const deadline = Date.now() + startupTimeoutMs;
     for (let attempt = 1; ; attempt++) {
       try {
         await this.pool.query('select 1');
         return;
       } catch (cause) {
-        const where = new URL(options.url).host;
+        const { host } = this;
         if (Date.now() >= deadline) {
           await this.pool.end();
           throw new UnavailableError(
-            `Postgres at ${where} did not answer within ${options.startupTimeoutMs} ms (${coerceError(cause).message}). Start it, or correct POSTGRES_URL.`,
-            { host: where },
+            `Postgres at ${host} did not answer within ${startupTimeoutMs} ms (${coerceError(cause).message}). Start it, or correct POSTGRES_URL.`,
+            { host },
             { cause },
           );
         }
-        if (attempt === 1) this.logger.warn({ host: where, err: cause }, 'waiting for Postgres');
+        if (attempt === 1) this.logger.warn({ host, err: cause }, 'waiting for Postgres');
         await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
       }
     }
@@ -122,10 +147,3 @@ async function runNamed(on: pg.Pool | pg.PoolClient, name: string, sql: string, 
   const { rows } = await on.query<Record<string, unknown>>(`/* ${name} */ ${sql}`, [...parameters]);
   return rows;
 }
-
-/** SQLSTATE of a failed statement, where the thrown thing has one. Codes used here are named in SQL_STATES. */
-export function sqlState(thrown: unknown): string | null {
-  return thrown instanceof pg.DatabaseError ? (thrown.code ?? null) : null;
-}
-
-export const SQL_STATES = { uniqueViolation: '23505', noDataFound: 'P0002', foreignKeyViolation: '23503' } as const;

@@ -50,7 +50,7 @@ export class EventStore {
     if (events.length === 0) return [];
     const rows = await tx.query('append_run_events', 'select * from append_run_events($1, $2::jsonb) order by sequence', [
       uuidOf(runId),
-      JSON.stringify(events.map(toRow)),
+      toStorableJson(events.map(toRow)),
     ]);
     return RunEventRow.array().parse(rows);
   }
@@ -87,6 +87,14 @@ export class EventStore {
         .map((row) => [idFromUuid('run', row.id), row.head_sequence]),
     );
   }
+}
+
+/** A jsonb holds neither NUL nor half a surrogate pair. Messages of failures that quote bytes have both, which must not keep the fact out. */
+function toStorableJson(value: unknown): string {
+  // JSON.stringify escapes exactly these; every other escape, that of the backslash too, is matched whole and kept.
+  return JSON.stringify(value).replace(/\\(?:(u0000|ud[89a-f][0-9a-f]{2})|.)/g, (escape: string, unstorable?: string) =>
+    unstorable === undefined ? escape : '\\ufffd',
+  );
 }
 
 function toRow(event: RunEventInput): Record<string, unknown> {

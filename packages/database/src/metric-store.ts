@@ -23,17 +23,22 @@ export class MetricStore {
 
   /**
    * The series of a run by name and step. A series of more than `maxPoints` points is cut into that many equal buckets of points, of which the last
-   * one stands for all: the end of the curve is always there. Names null: all.
+   * one stands for all: the end of the curve is always there. Names null: all. At most `limit` points in all are given.
    */
-  async series(projectId: ProjectId, runId: RunId, names: readonly string[] | null, maxPoints: number): Promise<MetricPointRecord[]> {
+  async series(
+    projectId: ProjectId,
+    runId: RunId,
+    wanted: { readonly names: readonly string[] | null; readonly maxPoints: number; readonly limit: number },
+  ): Promise<MetricPointRecord[]> {
     const rows = await this.db.query(
       'metric_series',
       `select distinct on (name, bucket) ${COLUMNS}
          from (select m.*, (row_number() over (partition by name order by step) - 1) * $4 / greatest(count(*) over (partition by name), $4) as bucket
                  from metrics m
                 where run_id = (select id from training_runs where project_id = $1 and id = $2) and ($3::text[] is null or name = any ($3))) p
-        order by name, bucket, step desc`,
-      [uuidOf(projectId), uuidOf(runId), names, maxPoints],
+        order by name, bucket, step desc
+        limit $5`,
+      [uuidOf(projectId), uuidOf(runId), wanted.names, wanted.maxPoints, wanted.limit],
     );
     return PointRow.array().parse(rows);
   }

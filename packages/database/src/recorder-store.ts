@@ -56,11 +56,11 @@ export class RecorderStore {
     );
   }
 
-  /** A lower bound of what is committed; never moves back by an older batch that arrives late. */
-  async advance(tx: Queryable, runId: RunId, progress: { step: number; epoch: number; totalSteps: number | null }): Promise<void> {
+  /** Where the run's attempt stands: a lower bound of what is committed. Goes back when a resumed attempt does. */
+  async advance(tx: Queryable, runId: RunId, progress: { step: number; epoch: number | null; totalSteps: number | null }): Promise<void> {
     await tx.query(
       'advance_run',
-      `update training_runs set committed_step = $2, epoch = greatest(epoch, $3), total_steps = coalesce($4, total_steps) where id = $1`,
+      `update training_runs set committed_step = $2, epoch = coalesce($3, epoch), total_steps = coalesce($4, total_steps) where id = $1`,
       [uuidOf(runId), progress.step, progress.epoch, progress.totalSteps],
     );
   }
@@ -89,16 +89,17 @@ export class RecorderStore {
     );
   }
 
-  /** The model that a finished run stands for: its last checkpoint. Once a run. */
-  async addModel(tx: Queryable, runId: RunId): Promise<void> {
-    await tx.query(
+  /** The model that a finished run stands for: its last checkpoint. False when the run has none. */
+  async addModel(tx: Queryable, runId: RunId): Promise<boolean> {
+    const rows = await tx.query(
       'add_model',
       `insert into models (id, project_id, run_id, checkpoint_id, name, variant, classes)
        select $1, r.project_id, r.id, r.checkpoint_id, r.name, r.recipe ->> 'variant', v.classes
          from training_runs r join dataset_versions v on v.id = r.dataset_version_id
         where r.id = $2 and r.checkpoint_id is not null
-       on conflict (run_id) do nothing`,
+       returning id`,
       [uuidOf(newId('mdl')), uuidOf(runId)],
     );
+    return rows.length > 0;
   }
 }

@@ -54,7 +54,7 @@ const LiveAttemptRow = z
     worker_id: idColumn('wkr'),
     worker_name: z.string(),
     status: z.enum(['OFFERED', 'RUNNING']),
-    started_at: z.string(),
+    age_ms: z.number(),
   })
   .transform((row) => ({
     attemptId: row.id,
@@ -65,38 +65,43 @@ const LiveAttemptRow = z
     workerId: row.worker_id,
     workerName: row.worker_name,
     status: row.status,
-    startedAt: row.started_at,
+    ageMs: row.age_ms,
   }));
 
-/** An attempt that has not ended. */
+/** An attempt that has not ended. `ageMs`: since it was offered, by Postgres' clock; clocks of two machines are not compared. */
 export type LiveAttempt = z.infer<typeof LiveAttemptRow>;
+
+/** Tries that count: neither offers that were refused nor attempts whose worker was asked to leave. */
+const CHARGED_ATTEMPTS = `a.status <> 'REFUSED' and a.cause_code is distinct from 'WORKER_STOPPING'`;
+
+const OPEN = `status not in ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PAUSED')`;
 
 const LEASED_COLUMNS = `
   r.id, r.project_id, r.generation, r.status, r.recipe, r.dataset_version_id,
   v.manifest_key, encode(v.manifest_sha256, 'hex') as manifest_sha256, v.classes,
   c.id as checkpoint_id, c.object_key as checkpoint_key, encode(c.sha256, 'hex') as checkpoint_sha256, c.bytes as checkpoint_bytes,
-  (select count(*) from attempts a where a.run_id = r.id and a.status <> 'REFUSED') as attempts`;
+  (select count(*) from attempts a where a.run_id = r.id and ${CHARGED_ATTEMPTS}) as attempts`;
 
 /** Who owns a run (one coordinator), and who works on it (one attempt): rows decide, messages only wake. */
 export class RunLeaseStore {
   constructor(private readonly db: Database) {}
 
   /**
-   * Takes over every open run that nobody owns, oldest first, at most `limit`, and raises its generation. Safe with any number of coordinators: of
-   * two that ask at once each gets other rows.
+   * Takes over open runs that nobody owns, oldest first, until the coordinator owns `maxOwned`, and raises their generation. Safe with any number of
+   * coordinators: of two that ask at once each gets other rows.
    */
-  async claimOpen(coordinator: CoordinatorId, leaseMs: number, limit: number): Promise<RunId[]> {
+  async claimOpen(coordinator: CoordinatorId, leaseMs: number, maxOwned: number): Promise<RunId[]> {
     const rows = await this.db.query(
       'claim_open_runs',
       `update training_runs r
           set lease_holder = $1, lease_until = now() + $2 * interval '1 millisecond', generation = r.generation + 1
         where r.id in (select id from training_runs
-                        where status not in ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PAUSED') and (lease_until is null or lease_until < now())
+                        where ${OPEN} and (lease_until is null or lease_until < now())
                         order by created_at, id
                         for update skip locked
-                        limit $3)
+                        limit greatest(0, $3 - (select count(*) from training_runs where ${OPEN} and lease_holder = $1 and lease_until >= now())))
        returning r.id`,
-      [coordinator, leaseMs, limit],
+      [coordinator, leaseMs, maxOwned],
     );
     return z
       .array(z.object({ id: idColumn('run') }))
@@ -109,7 +114,7 @@ export class RunLeaseStore {
     await this.db.query(
       'renew_run_leases',
       `update training_runs set lease_until = now() + $2 * interval '1 millisecond'
-        where lease_holder = $1 and lease_until >= now() and status not in ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PAUSED')`,
+        where lease_holder = $1 and lease_until >= now() and ${OPEN}`,
       [coordinator, leaseMs],
     );
     const rows = await this.db.query(
@@ -118,7 +123,7 @@ export class RunLeaseStore {
          from training_runs r
          join dataset_versions v on v.id = r.dataset_version_id
          left join checkpoints c on c.id = r.checkpoint_id
-        where r.lease_holder = $1 and r.lease_until >= now() and r.status not in ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PAUSED')
+        where r.lease_holder = $1 and r.lease_until >= now() and r.${OPEN}
         order by r.created_at, r.id`,
       [coordinator],
     );
@@ -136,7 +141,8 @@ export class RunLeaseStore {
   async liveAttempts(runIds: readonly RunId[]): Promise<LiveAttempt[]> {
     const rows = await this.db.query(
       'live_attempts',
-      `select id, run_id, number, generation, token, worker_id, worker_name, status, started_at
+      `select id, run_id, number, generation, token, worker_id, worker_name, status,
+              floor(extract(epoch from now() - started_at) * 1000)::bigint as age_ms
          from attempts where run_id = any ($1::uuid[]) and ended_at is null`,
       [runIds.map(uuidOf)],
     );
@@ -149,11 +155,23 @@ export class RunLeaseStore {
     return RunStatusRow.nullable().parse(rows[0] ?? null)?.status ?? null;
   }
 
-  /** How many tries the run has had, refused offers not counted. */
+  /** Like lockRun; null also when the run is no longer this coordinator's of that generation: then it is another's to decide. */
+  async lockOwned(tx: Queryable, owned: { runId: RunId; coordinator: CoordinatorId; generation: number }): Promise<RunStatus | null> {
+    const rows = await tx.query(
+      'lock_owned_run',
+      'select status from training_runs where id = $1 and lease_holder = $2 and generation = $3 for update',
+      [uuidOf(owned.runId), owned.coordinator, owned.generation],
+    );
+    return RunStatusRow.nullable().parse(rows[0] ?? null)?.status ?? null;
+  }
+
+  /** How many tries the run has had that count: see CHARGED_ATTEMPTS. */
   async attemptCount(tx: Queryable, runId: RunId): Promise<number> {
-    const rows = await tx.query('count_attempts', "select count(*) as attempts from attempts where run_id = $1 and status <> 'REFUSED'", [
-      uuidOf(runId),
-    ]);
+    const rows = await tx.query(
+      'count_attempts',
+      `select count(*) as attempts from attempts a where a.run_id = $1 and ${CHARGED_ATTEMPTS}`,
+      [uuidOf(runId)],
+    );
     return z.object({ attempts: z.number() }).parse(rows[0]).attempts;
   }
 
@@ -181,22 +199,26 @@ export class RunLeaseStore {
     return z.object({ number: z.number() }).parse(rows[0]);
   }
 
-  /** Ends an attempt that has not ended yet; false when it already had. */
+  /** Ends an attempt that has not ended yet, and is in one of the states; false when it already had. */
   async endAttempt(
     tx: Queryable,
     attemptId: AttemptId,
     status: EndedAttemptStatus,
     cause: { code: string; message: string } | null,
+    from: readonly LiveAttempt['status'][] = ['OFFERED', 'RUNNING'],
   ): Promise<boolean> {
     const rows = await tx.query(
       'end_attempt',
-      `update attempts set status = $2, cause_code = $3, cause_message = $4, ended_at = now() where id = $1 and ended_at is null returning id`,
-      [uuidOf(attemptId), status, cause?.code ?? null, cause?.message ?? null],
+      `update attempts set status = $2, cause_code = $3, cause_message = $4, ended_at = now() where id = $1 and status = any ($5::text[]) returning id`,
+      [uuidOf(attemptId), status, cause?.code ?? null, cause?.message ?? null, from],
     );
     return rows.length > 0;
   }
 
-  /** Moves a run that is in one of the states to another; false when it was in none of them. Terminal states also get their time. */
+  /**
+   * Moves a run that is in one of the states to another; false when it was in none of them. Terminal states also get their time. A run that is
+   * cancelled without a reason keeps the one that it was asked to cancel for.
+   */
   async move(
     tx: Queryable,
     runId: RunId,
@@ -207,7 +229,9 @@ export class RunLeaseStore {
     const rows = await tx.query(
       'move_run',
       `update training_runs
-          set status = $3, status_code = $4, status_message = $5,
+          set status = $3,
+              status_code = case when $3 = 'CANCELLED' then coalesce($4, status_code) else $4 end,
+              status_message = case when $3 = 'CANCELLED' then coalesce($5, status_message) else $5 end,
               started_at = case when $3 = 'RUNNING' then coalesce(started_at, now()) else started_at end,
               finished_at = case when $3 in ('SUCCEEDED', 'FAILED', 'CANCELLED') then now() end,
               lease_holder = case when $3 in ('SUCCEEDED', 'FAILED', 'CANCELLED') then null else lease_holder end,

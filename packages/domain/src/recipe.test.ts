@@ -19,7 +19,7 @@ test('every issue is told at once, with value, rule and fix', () => {
   const checked = checkTrainingRecipe({ variant: 'b9', globalBatchSize: 50, microBatchSize: 16, epochs: 0 });
   expect(checked.ok).toBe(false);
   if (checked.ok) return;
-  expect(checked.issues.map((i) => i.field)).toEqual(['recipe.variant', 'recipe.epochs']);
+  expect(checked.issues.map((i) => i.field)).toEqual(['recipe.variant', 'recipe.epochs', 'recipe.globalBatchSize']);
   expect(checked.issues[0]?.message).toContain('unknown EfficientNet variant "b9": use one of B0, B1');
 });
 
@@ -28,4 +28,10 @@ test('a batch size that does not divide names the neighbours that would', () => 
   expect(() => parseTrainingRecipe({ globalBatchSize: 50, microBatchSize: 16 })).toThrow(
     'Use 48 or 64, or set microBatchSize to 10 or 25.',
   );
+});
+
+test('batch statistics need more than one image', () => {
+  const one = { globalBatchSize: 4, microBatchSize: 1 };
+  expect(() => parseTrainingRecipe(one)).toThrow('microBatchSize 1 is too small for batchNorm "batch"');
+  expect(parseTrainingRecipe({ ...one, batchNorm: 'frozen' })).toMatchObject(one);
 });

@@ -30,43 +30,56 @@ const OptimizerSchema = z.object({
   kind: z.literal('adam'),
   beta1: fraction(0, 0.9999, 0.9),
   beta2: fraction(0, 0.99999, 0.999),
-  epsilon: z.number().positive('must be above 0').max(1).default(1e-7),
+  // Below this it is lost beside the root of the second moment in float32.
+  epsilon: fraction(1e-12, 1, 1e-7),
 });
 
+const RecipeFields = z.object({
+  variant: VariantSchema.default('B0'),
+  /** Side of the square images that the network sees, px. */
+  imageSizePx: wholeNumber(32, 1024, 224),
+  epochs: wholeNumber(1, 10_000, 5),
+  /** Samples per optimiser update, over all workers. */
+  globalBatchSize: wholeNumber(1, 65_536, 16),
+  /** Samples per session call; every step consists of whole micro-batches. */
+  microBatchSize: wholeNumber(1, 4_096, 16),
+  learningRate: z.number().positive('must be above 0').max(1000, 'must be at most 1000').default(1e-3),
+  optimizer: OptimizerSchema.default({ kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }),
+  schedule: z
+    .object({ kind: z.enum(['constant', 'cosine']), warmupSteps: wholeNumber(0, 1_000_000, 0) })
+    .default({ kind: 'cosine', warmupSteps: 0 }),
+  labelSmoothing: fraction(0, 0.5, 0),
+  dropoutRate: fraction(0, 0.9, 0.2),
+  /** Stochastic depth: the chance that the last block's residual branch is dropped; earlier blocks less, in proportion to their depth. */
+  dropConnectRate: fraction(0, 0.9, 0.2),
+  /** Batch norm uses each micro-batch's own statistics, or the running ones of the weights it started from. */
+  batchNorm: z.enum(['batch', 'frozen']).default('batch'),
+  /** How much of the running statistics is kept at each step. */
+  batchNormMomentum: fraction(0, 0.99999, 0.99),
+  seed: wholeNumber(0, 2_147_483_647, 0),
+  augment: z.object({ horizontalFlip: z.boolean() }).default({ horizontalFlip: false }),
+  /** A checkpoint after every so many epochs, and always after the last. */
+  checkpointEveryEpochs: wholeNumber(1, 10_000, 1),
+});
+
+/** What has to fit together; checked also when another field is wrong, so that a caller hears of everything at once. */
+const BatchFields = RecipeFields.pick({ globalBatchSize: true, microBatchSize: true, batchNorm: true });
+
+function batchIssues({ globalBatchSize, microBatchSize, batchNorm }: z.infer<typeof BatchFields>): { path: string; message: string }[] {
+  const issues: { path: string; message: string }[] = [];
+  if (globalBatchSize % microBatchSize !== 0)
+    issues.push({ path: 'globalBatchSize', message: divisibilityAdvice(globalBatchSize, microBatchSize) });
+  if (batchNorm === 'batch' && microBatchSize < 2) {
+    const message = `microBatchSize ${microBatchSize} is too small for batchNorm "batch": statistics of one image say nothing. Use at least 2, or batchNorm "frozen".`;
+    issues.push({ path: 'microBatchSize', message });
+  }
+  return issues;
+}
+
 /** Everything that decides the result of a training run besides its dataset version; stored with the run as it was resolved. */
-export const TrainingRecipeSchema = z
-  .object({
-    variant: VariantSchema.default('B0'),
-    /** Side of the square images that the network sees, px. */
-    imageSizePx: wholeNumber(32, 1024, 224),
-    epochs: wholeNumber(1, 10_000, 5),
-    /** Samples per optimiser update, over all workers. */
-    globalBatchSize: wholeNumber(1, 65_536, 16),
-    /** Samples per session call; every step consists of whole micro-batches. */
-    microBatchSize: wholeNumber(1, 4_096, 16),
-    learningRate: z.number().positive('must be above 0').max(1000, 'must be at most 1000').default(1e-3),
-    optimizer: OptimizerSchema.default({ kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }),
-    schedule: z
-      .object({ kind: z.enum(['constant', 'cosine']), warmupSteps: wholeNumber(0, 1_000_000, 0) })
-      .default({ kind: 'cosine', warmupSteps: 0 }),
-    labelSmoothing: fraction(0, 0.5, 0),
-    dropoutRate: fraction(0, 0.9, 0.2),
-    /** Stochastic depth: the chance that the last block's residual branch is dropped; earlier blocks less, in proportion to their depth. */
-    dropConnectRate: fraction(0, 0.9, 0.2),
-    /** Batch norm uses each micro-batch's own statistics, or the running ones of the weights it started from. */
-    batchNorm: z.enum(['batch', 'frozen']).default('batch'),
-    /** How much of the running statistics is kept at each step. */
-    batchNormMomentum: fraction(0, 0.99999, 0.99),
-    seed: wholeNumber(0, 2_147_483_647, 0),
-    augment: z.object({ horizontalFlip: z.boolean() }).default({ horizontalFlip: false }),
-    /** A checkpoint after every so many epochs, and always after the last. */
-    checkpointEveryEpochs: wholeNumber(1, 10_000, 1),
-  })
-  .superRefine((recipe, ctx) => {
-    const { globalBatchSize, microBatchSize } = recipe;
-    if (globalBatchSize % microBatchSize === 0) return;
-    ctx.addIssue({ code: 'custom', path: ['globalBatchSize'], message: divisibilityAdvice(globalBatchSize, microBatchSize) });
-  });
+export const TrainingRecipeSchema = RecipeFields.superRefine((recipe, ctx) => {
+  for (const { path, message } of batchIssues(recipe)) ctx.addIssue({ code: 'custom', path: [path], message });
+});
 
 export type TrainingRecipe = z.infer<typeof TrainingRecipeSchema>;
 
@@ -79,10 +92,17 @@ export class InvalidRecipeError extends InvalidInputError {
 export function checkTrainingRecipe(input: unknown): { ok: true; recipe: TrainingRecipe } | { ok: false; issues: readonly InputIssue[] } {
   const parsed = TrainingRecipeSchema.safeParse(input);
   if (parsed.success) return { ok: true, recipe: parsed.data };
-  return {
-    ok: false,
-    issues: parsed.error.issues.map((issue) => ({ field: ['recipe', ...issue.path].join('.'), message: issue.message })),
-  };
+  const issues = parsed.error.issues.map((issue) => ({ field: ['recipe', ...issue.path].join('.'), message: issue.message }));
+  return { ok: false, issues: [...issues, ...hiddenBatchIssues(input, issues)] };
+}
+
+/** The schema skips its last check when a field is wrong: asked here of the fields that it concerns. */
+function hiddenBatchIssues(input: unknown, known: readonly InputIssue[]): InputIssue[] {
+  const batch = BatchFields.safeParse(input);
+  if (!batch.success) return [];
+  return batchIssues(batch.data)
+    .map(({ path, message }) => ({ field: `recipe.${path}`, message }))
+    .filter(({ message }) => known.every((issue) => issue.message !== message));
 }
 
 /** @throws InvalidRecipeError listing every issue */

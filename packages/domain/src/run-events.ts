@@ -1,7 +1,8 @@
+import { v7 as uuidV7 } from 'uuid';
 import { z } from 'zod';
 import { idSchema } from './ids.js';
 import { MetricSchema } from './metrics.js';
-import { RUN_STATUSES } from './run-state.js';
+import { RUN_STATUSES, type RunStatus } from './run-state.js';
 
 /** What can happen to a run, in the order in which it usually does. */
 export const RUN_EVENT_KINDS = [
@@ -77,4 +78,23 @@ export type RunEvent = z.infer<typeof RunEventSchema>;
 /** Whether the stream of a run ends with this event. */
 export function endsRun(kind: RunEventKind): boolean {
   return kind === 'RUN_SUCCEEDED' || kind === 'RUN_FAILED' || kind === 'RUN_CANCELLED';
+}
+
+/**
+ * An event that goes with a change of state by a coordinator or a gateway. It is appended in the transaction that makes it true, so a fresh id is
+ * enough. `status`: the state that the run has from here on; null where it stays.
+ */
+export function stateEvent(
+  producer: 'coordinator' | 'gateway',
+  kind: RunEventKind,
+  status: RunStatus | null,
+  about: Partial<Pick<RunEventInput, 'attemptId' | 'workerId' | 'message' | 'failure'>> = {},
+): RunEventInput {
+  return RunEventInputSchema.parse({
+    eventId: `${producer}/${uuidV7()}`,
+    kind,
+    status,
+    occurredAt: new Date().toISOString(),
+    ...about,
+  });
 }

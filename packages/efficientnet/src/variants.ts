@@ -1,5 +1,3 @@
-import { UnknownVariantError } from './errors.js';
-
 export interface VariantScaling {
   /** Multiplies the number of channels. */
   readonly width: number;
@@ -24,21 +22,3 @@ export const EFFICIENTNET_VARIANTS = {
 } as const satisfies Readonly<Record<string, VariantScaling>>;
 
 export type EfficientNetVariant = keyof typeof EFFICIENTNET_VARIANTS;
-
-/** `B0`, `b0` and `efficientnet-b0` are one. @throws UnknownVariantError listing the known ones */
-export function parseVariant(name: string): EfficientNetVariant {
-  const short = name
-    .trim()
-    .toUpperCase()
-    .replace(/^EFFICIENT_?NET[-_]?/, '');
-  if (isVariant(short)) return short;
-  const known = Object.keys(EFFICIENTNET_VARIANTS).join(', ');
-  throw new UnknownVariantError(`"${name}" is no EfficientNet variant. Known ones: ${known}.`, {
-    variant: name,
-    known: Object.keys(EFFICIENTNET_VARIANTS),
-  });
-}
-
-function isVariant(name: string): name is EfficientNetVariant {
-  return Object.hasOwn(EFFICIENTNET_VARIANTS, name);
-}

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import sharp, { type Sharp } from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { InspectedImageSchema, InvalidInputError } from '@roentgen/domain';
-import { ImageDecodeError, PREPROCESSING, decodeForModel, decodeInto, inspectImage } from './index.js';
+import { ImageDecodeError, PREPROCESSING, decodeForModel, inspectImage } from './index.js';
 
 const WIDTH = 64;
 const HEIGHT = 48;
@@ -232,15 +232,6 @@ describe('what a model is fed', () => {
       jpeg: '12929f6db5cd049d530c3ef5275375eb567fd77fc9be22b77c70cc3394490724',
     });
     expect(JSON.parse(JSON.stringify(PREPROCESSING))).toEqual(PREPROCESSING);
-  });
-
-  test('lands in memory that the caller has', async () => {
-    const bytes = await pixels(3).png().toBuffer();
-    const arena = new Uint8Array(new SharedArrayBuffer(2 * 32 * 32 * 3));
-    await decodeInto(bytes, 32, arena.subarray(32 * 32 * 3));
-    expect(sha256(arena.subarray(32 * 32 * 3))).toBe(sha256(await decodeForModel(bytes, 32)));
-    expect(arena.subarray(0, 32 * 32 * 3).every((byte) => byte === 0)).toBe(true);
-    await expect(decodeInto(bytes, 32, arena)).rejects.toThrow('An image of 32 px takes 3072 bytes; the target has 6144.');
   });
 
   test('is refused for a file that does not decode and for a size that no model has', async () => {

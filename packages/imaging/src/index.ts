@@ -1,2 +1,2 @@
 export { IMAGE_LIMITS, inspectImage, type Inspection, type InspectionErrorCode } from './inspect.js';
-export { ImageDecodeError, PREPROCESSING, decodeForModel, decodeInto } from './preprocess.js';
+export { ImageDecodeError, PREPROCESSING, decodeForModel } from './preprocess.js';

@@ -3,8 +3,8 @@ import { IMAGE_LIMITS } from './inspect.js';
 import { openImage } from './libvips.js';
 
 /**
- * The one way from a file to a model's input, for training, evaluation and prediction alike. Stored in checkpoints: a model must be fed the way it
- * was trained. Any change of the resulting pixels, also by another version of libvips, is a new `version`.
+ * The one way from a file to a model's input, for training, evaluation and prediction alike: a model must be fed the way it was trained. Any change of
+ * the resulting pixels, also by another version of libvips, is a new `version`, and checkpoints then have to say theirs (those of version 1 do not).
  */
 export const PREPROCESSING = {
   version: 1,
@@ -17,7 +17,6 @@ export const PREPROCESSING = {
   fit: 'stretched to a square; the aspect ratio is not kept',
 } as const;
 
-const CHANNELS = 3;
 const MAX_MODEL_SIZE_PX = 1024;
 
 /** The bytes do not decode, although whoever stored them had inspected them. */
@@ -55,15 +54,4 @@ export async function decodeForModel(bytes: Uint8Array, sizePx: number): Promise
       { cause },
     );
   }
-}
-
-/** Like `decodeForModel`, into memory that the caller has. @throws InvalidInputError when `target` has not exactly `sizePx² · 3` bytes */
-export async function decodeInto(bytes: Uint8Array, sizePx: number, target: Uint8Array): Promise<void> {
-  const expected = sizePx * sizePx * CHANNELS;
-  if (target.length !== expected) {
-    throw new InvalidInputError(`An image of ${sizePx} px takes ${expected} bytes; the target has ${target.length}.`, [
-      { field: 'target', message: `expected ${expected} bytes` },
-    ]);
-  }
-  target.set(await decodeForModel(bytes, sizePx));
 }

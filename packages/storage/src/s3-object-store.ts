@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'minio';
 import { InvalidInputError, UnavailableError, coerceError, type ObjectStore } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import { contentDisposition } from './content-disposition.js';
 import { ObjectNotFoundError, StoreError, isTransient, translateError, type StoreOperation } from './errors.js';
+import { PART_BYTES, joined, parts } from './pieces.js';
 import { DEFAULT_RETRY, withRetries } from './retry.js';
 import { createTransport } from './transport.js';
 
@@ -65,15 +65,17 @@ export class S3ObjectStore implements ObjectStore {
     });
   }
 
+  /** Sends what is large in parts: the SDK hashes what it sends at once in one go, and nothing else runs in this thread meanwhile. */
   async put(key: string, bytes: Uint8Array, contentType: string): Promise<void> {
-    const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const body = () => (whole.length > PART_BYTES ? parts(whole) : whole);
     await this.call('upload', key, () =>
-      this.client.putObject(this.options.bucket, key, body, body.length, { 'Content-Type': contentType }),
+      this.client.putObject(this.options.bucket, key, body(), whole.length, { 'Content-Type': contentType }),
     );
   }
 
   async get(key: string): Promise<Buffer> {
-    return this.call('download', key, async () => buffer(await this.client.getObject(this.options.bucket, key)));
+    return this.call('download', key, async () => joined(await this.client.getObject(this.options.bucket, key)));
   }
 
   /** Only opening the stream is repeated: an error in the middle reaches the reader. */
@@ -161,6 +163,7 @@ function clientFor(endpoint: string, variable: string, { region, accessKey, secr
     accessKey,
     secretKey,
     pathStyle: true,
+    partSize: PART_BYTES,
     transport,
     transportAgent: agent,
     retryOptions: { disableRetry: true },

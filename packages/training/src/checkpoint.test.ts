@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
+import { parseTrainingRecipe } from '@roentgen/domain';
 import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
 import { beforeAll, expect, test } from 'vitest';
 import { decodeCheckpoint, decodeModel, encodeCheckpoint } from './checkpoint.js';
 import type { EncodedCheckpoint } from './checkpoint.js';
 import { CheckpointError } from './errors.js';
 import { IMAGENET_PREPROCESSING } from './preprocessing.js';
-import { parseRecipe } from './recipe.js';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
 import type { TrainingState } from './training-session.js';
 
 const facts = {
-  recipe: parseRecipe({ imageSizePx: 32 }),
+  recipe: parseTrainingRecipe({ imageSizePx: 32 }),
   classes: ['normal', 'pneumonia'],
   epoch: 2,
   step: 17,

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { TrainingRecipeSchema } from '@roentgen/domain';
+import type { TrainingRecipe } from '@roentgen/domain';
 import { EFFICIENTNET_VARIANTS, efficientNetSpec } from '@roentgen/efficientnet';
 import type { EfficientNetSpec, EfficientNetVariant, ModelVectors } from '@roentgen/efficientnet';
 import { viewEntry } from '@roentgen/tensorflow';
@@ -8,8 +10,6 @@ import type { EvaluationMetrics } from './classification-metrics.js';
 import { CheckpointError } from './errors.js';
 import { PreprocessingSchema } from './preprocessing.js';
 import type { Preprocessing } from './preprocessing.js';
-import { TrainingRecipeSchema } from './recipe.js';
-import type { TrainingRecipe } from './recipe.js';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
 import type { NamedTensor } from './safetensors.js';
 import type { TrainingState } from './training-session.js';

@@ -57,3 +57,13 @@ test('a score that is not a number has no rank: AUROC is not defined', () => {
   expect(binaryAuroc([0.1, NaN, 0.4], [true, false, true])).toBeNull();
   expect(classificationMetrics(samples(['a', 'b'], [0, 1], [NaN, NaN, 0.5, 0.5])).auroc).toBeNull();
 });
+
+test('a sample whose prediction is not a number counts as wrong', () => {
+  const metrics = classificationMetrics(samples(['a', 'b'], [0, 0, 1], [NaN, NaN, 0.9, 0.1, 0.2, 0.8]));
+  expect(metrics).toMatchObject({ n: 3, accuracy: 2 / 3, majorityBaselineAccuracy: 2 / 3 });
+  expect(metrics.sensitivity).toMatchObject([
+    { n: 2, value: 0.5 },
+    { n: 1, value: 1 },
+  ]);
+  expect(metrics.loss).toBeNaN();
+});

@@ -16,7 +16,7 @@ export interface EvaluationMetrics {
   /** Accuracy of always answering the most frequent class: what accuracy must be compared with. */
   readonly majorityBaselineAccuracy: number;
   readonly sensitivity: readonly ClassSensitivity[];
-  /** [actual][predicted] */
+  /** [actual][predicted]; a sample whose logits are no numbers is predicted as nothing, which is wrong. */
   readonly confusionMatrix: readonly (readonly number[])[];
   /** Two classes: of the probability of class 1. More: mean over classes, each against the rest. Null when a class has no samples. */
   readonly auroc: number | null;
@@ -38,10 +38,11 @@ export function classificationMetrics({ classes, labels, logits, probabilities }
   let lossSum = 0;
   labels.forEach((label, row) => {
     const rowLogits = logits.subarray(row * k, (row + 1) * k);
-    confusionMatrix[label]![indexOfMaximum(rowLogits)]! += 1;
+    const predicted = indexOfMaximum(rowLogits);
+    if (predicted !== null) confusionMatrix[label]![predicted]! += 1;
     lossSum += crossEntropy(rowLogits, label);
   });
-  const counts = confusionMatrix.map((row) => row.reduce((sum, count) => sum + count, 0));
+  const counts = classes.map((_, index) => labels.filter((label) => label === index).length);
   const correct = confusionMatrix.reduce((sum, row, index) => sum + row[index]!, 0);
   return {
     n: labels.length,
@@ -97,6 +98,8 @@ function multiclassAuroc(labels: readonly number[], probabilities: Float32Array,
   return defined.length === areas.length ? defined.reduce((sum, area) => sum + area, 0) / areas.length : null;
 }
 
-function indexOfMaximum(values: Float32Array): number {
+/** Null where a value is not a number. */
+function indexOfMaximum(values: Float32Array): number | null {
+  if (values.some(Number.isNaN)) return null;
   return values.reduce((best, value, index) => (value > values[best]! ? index : best), 0);
 }

@@ -1,21 +1,11 @@
-import { InvalidInputError, RoentgenError } from '@roentgen/domain';
-import type { InputIssue } from '@roentgen/domain';
-
-/** The recipe breaks rules; `issues` lists all of them. */
-export class InvalidRecipeError extends InvalidInputError {
-  override readonly code = 'INVALID_RECIPE';
-
-  constructor(issues: readonly InputIssue[]) {
-    super(`the recipe is invalid: ${issues.map(({ message }) => message).join(' ')}`, issues);
-  }
-}
+import { RoentgenError } from '@roentgen/domain';
 
 /** A micro-batch or an evaluation batch is not what the model takes. */
 export class InvalidBatchError extends RoentgenError {
   readonly code = 'INVALID_BATCH';
 }
 
-/** Loss or gradient became infinite or not a number. The weights are those of the last good step. */
+/** Loss, gradient or weights became infinite or not a number. Nothing of it is in a checkpoint. */
 export class NonFiniteLossError extends RoentgenError {
   readonly code = 'NON_FINITE_LOSS';
 }

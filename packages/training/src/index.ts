@@ -8,7 +8,6 @@ export * from './ports.js';
 export * from './prediction-session.js';
 export type { Predictions } from './predictor.js';
 export * from './preprocessing.js';
-export * from './recipe.js';
 export type { StepGradients } from './step-gradients.js';
 export * from './train.js';
 export * from './training-session.js';

@@ -1,7 +1,7 @@
+import { parseTrainingRecipe } from '@roentgen/domain';
 import { loadBinding, viewEntry } from '@roentgen/tensorflow';
 import type { LayoutEntry, TensorFlowBinding } from '@roentgen/tensorflow';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { parseRecipe } from './recipe.js';
 import { fixtureVector, pseudoRandom, readKerasFixture } from './testing/keras-fixture.js';
 import type { KerasFixture } from './testing/keras-fixture.js';
 import type { StepGradients } from './step-gradients.js';
@@ -24,7 +24,7 @@ beforeAll(() => {
 
 function compute(fixture: KerasFixture): { session: TrainingSession; gradients: StepGradients } {
   const { imageSizePx, batchSize: n, labelSmoothing, batchNorm, classes } = fixture;
-  const recipe = parseRecipe({
+  const recipe = parseTrainingRecipe({
     imageSizePx,
     globalBatchSize: n,
     microBatchSize: n,

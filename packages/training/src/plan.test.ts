@@ -1,10 +1,9 @@
+import { InvalidRecipeError, parseTrainingRecipe } from '@roentgen/domain';
 import { expect, test } from 'vitest';
-import { InvalidRecipeError } from './errors.js';
 import { TrainingPlan } from './plan.js';
-import { parseRecipe } from './recipe.js';
 
 const plan = (sampleCount: number, recipe: Record<string, unknown> = {}) =>
-  new TrainingPlan(parseRecipe({ globalBatchSize: 8, microBatchSize: 4, epochs: 3, seed: 11, ...recipe }), sampleCount);
+  new TrainingPlan(parseTrainingRecipe({ globalBatchSize: 8, microBatchSize: 4, epochs: 3, seed: 11, ...recipe }), sampleCount);
 
 const samplesOf = (p: TrainingPlan, epoch: number) =>
   Array.from({ length: p.stepsPerEpoch }, (_, index) => p.microBatches((epoch - 1) * p.stepsPerEpoch + index))

@@ -1,6 +1,6 @@
-import { InvalidRecipeError } from './errors.js';
+import { InvalidRecipeError } from '@roentgen/domain';
+import type { TrainingRecipe } from '@roentgen/domain';
 import { randomStreams } from './random-streams.js';
-import type { TrainingRecipe } from './recipe.js';
 
 /** One place in a micro-batch. */
 export interface MicroBatchSlot {
@@ -45,7 +45,7 @@ export class TrainingPlan {
       const rule =
         batchNorm === 'batch' ? `Use a microBatchSize of at most ${sampleCount}, or batchNorm "frozen".` : 'Import at least one image.';
       const message = `microBatchSize ${microBatchSize} is more than the ${sampleCount} images of the train split: there is not one whole micro-batch. ${rule}`;
-      throw new InvalidRecipeError([{ field: 'microBatchSize', message }]);
+      throw new InvalidRecipeError(message, [{ field: 'microBatchSize', message }]);
     }
     this.microBatchesPerStep = globalBatchSize / microBatchSize;
     this.stepsPerEpoch = Math.ceil(this.microBatchesPerEpoch / this.microBatchesPerStep);

@@ -25,7 +25,7 @@ export interface SavedCheckpointRef {
 }
 
 export interface CheckpointStore {
-  /** Resolves when the checkpoint would survive the loss of this process. */
+  /** Resolves when the checkpoint would survive the loss of this process. The bytes are the store's from then on: they are not looked at again. */
   save(checkpoint: EncodedCheckpoint): Promise<SavedCheckpointRef>;
 }
 

@@ -29,6 +29,7 @@ test('everything is added', () => {
 test.each([
   ['a loss', { lossSum: Number.NaN }],
   ['a gradient', { gradientSum: Float32Array.of(1, Number.POSITIVE_INFINITY) }],
+  ['a gradient whose square', { gradientSum: Float32Array.of(1e20) }],
   ['a moment', { momentSum: Float32Array.of(Number.NaN) }],
   ['a mean over no weight', { weightSum: 0, lossSum: 0 }],
 ])('%s that is no number is noticed', (_, change) => {

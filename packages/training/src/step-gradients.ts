@@ -31,16 +31,24 @@ export function addStepGradients(left: StepGradients, right: StepGradients): Ste
   };
 }
 
-/** Whether mean loss, gradient and moments contain neither NaN nor infinity; false too where nothing has weight. */
-export function isFinite(gradients: StepGradients): boolean {
-  return Number.isFinite(gradients.lossSum / gradients.weightSum) && allFinite(gradients.gradientSum) && allFinite(gradients.momentSum);
+/** Whether mean loss, moments and the squared norm of the mean gradient are float32 numbers; false too where nothing has weight. */
+export function isFinite({ lossSum, weightSum, gradientSum, momentSum }: StepGradients): boolean {
+  return Number.isFinite(lossSum / weightSum) && hasFiniteSquares(gradientSum, weightSum) && allFinite(momentSum);
+}
+
+/** The optimiser squares the gradient: an element above 10¹⁹ is still a number, its square is none, and would never leave Adam's memory again. */
+function hasFiniteSquares(vector: Float32Array, divisor: number): boolean {
+  let sum = 0;
+  for (const value of vector) sum += value * value;
+  return Number.isFinite(Math.fround(sum / divisor ** 2));
 }
 
 function addInto(target: Float32Array, addend: Float32Array): void {
   for (let i = 0; i < target.length; i++) target[i] = target[i]! + addend[i]!;
 }
 
-function allFinite(vector: Float32Array): boolean {
+/** Whether every element is a number and finite. */
+export function allFinite(vector: Float32Array): boolean {
   // x · 0 is 0 for every finite x and NaN for the others: one pass without branches.
   let sum = 0;
   for (const value of vector) sum += value * 0;

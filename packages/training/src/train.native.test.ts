@@ -1,3 +1,4 @@
+import { parseTrainingRecipe } from '@roentgen/domain';
 import { loadBinding } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { beforeAll, expect, test } from 'vitest';
@@ -7,7 +8,6 @@ import { evaluate } from './evaluate.js';
 import { TrainingPlan } from './plan.js';
 import type { StopRequest, TrainingEvent } from './ports.js';
 import { PredictionSession } from './prediction-session.js';
-import { parseRecipe } from './recipe.js';
 import { MemoryCheckpoints, evaluationOf, eventsOf, inputOf, noiseSamples } from './testing/synthetic.js';
 import { train } from './train.js';
 import type { TrainOptions } from './train.js';
@@ -24,7 +24,7 @@ beforeAll(() => {
 
 /** A session in its starting state with everything that `train` wants. */
 function setUp(input: Record<string, unknown>) {
-  const recipe = parseRecipe(input);
+  const recipe = parseTrainingRecipe(input);
   const plan = new TrainingPlan(recipe, samples.length);
   const session = TrainingSession.create({ binding, recipe, numClasses: CLASSES.length });
   session.setState(session.initialState(recipe.seed));
@@ -129,6 +129,35 @@ test('a run that is stopped in mid-epoch and resumed ends with the same bits as 
   resumed.session.close();
 });
 
+test('a run that is stopped between two epochs goes on with the next one and evaluates none twice', async () => {
+  const validation = evaluationOf(samples.slice(0, 6), 4);
+  const recipe = { ...tiny, checkpointEveryEpochs: 2 };
+  const calm = setUp(recipe);
+  await train({ ...calm.options, validation });
+  const expected = calm.session.digest();
+  calm.session.close();
+
+  const shaken = setUp(recipe);
+  const shouldStop = (): StopRequest => (eventsOf(shaken.events, 'evaluated').length === 1 ? 'checkpoint-and-stop' : 'continue');
+  expect(await train({ ...shaken.options, validation, shouldStop })).toMatchObject({ status: 'stopped', epoch: 1, step: 4 });
+  shaken.session.close();
+
+  const resumed = setUp(recipe);
+  const saved = shaken.checkpoints.saved[0]!;
+  const { description, state } = decodeCheckpoint(saved.tensors, saved.description);
+  expect(description).toMatchObject({ epoch: 1, step: 4, metrics: { n: 6 } });
+  resumed.session.setState(state);
+  await train({ ...resumed.options, validation, startStep: description.step, lastCheckpoint: saved.ref });
+  const told = (events: readonly TrainingEvent[]) => events.map(({ type, epoch, step }) => `${type} ${epoch}/${step}`);
+  expect([...told(shaken.events), ...told(resumed.events)]).toEqual([
+    ...told(calm.events).slice(0, 6),
+    'checkpoint-saved 1/4',
+    ...told(calm.events).slice(6),
+  ]);
+  expect(resumed.session.digest()).toBe(expected);
+  resumed.session.close();
+});
+
 test('stop without a checkpoint saves nothing', async () => {
   const { session, checkpoints, options } = setUp(tiny);
   let asked = 0;
@@ -163,6 +192,27 @@ test('a loss that is not finite ends the run before it touches the weights', asy
     details: { step: 6, epoch: 2, lastCheckpoint: checkpoints.saved[0]!.ref },
   });
   expect(session.digest()).toBe(digestBefore);
+  session.close();
+});
+
+test('weights that the last update made infinite never get into a checkpoint', async () => {
+  const { session, checkpoints, events, options } = setUp({ ...tiny, epochs: 1 });
+  // So small that the accelerator takes it for 0: a weight without a gradient is then updated by 0 / 0.
+  const recipe = { ...options.plan.recipe, optimizer: { ...options.plan.recipe.optimizer, epsilon: 1e-60 } };
+  const broken = TrainingSession.create({ binding, recipe, numClasses: CLASSES.length });
+  broken.setState(session.getState());
+  const plan = new TrainingPlan({ ...recipe, globalBatchSize: 32 }, samples.length);
+  const error: unknown = await train({ ...options, plan, input: inputOf(plan, samples), session: broken }).catch(
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toMatchObject({
+    code: 'NON_FINITE_LOSS',
+    message: expect.stringContaining('weights that are not finite') as string,
+    details: { step: 1, epoch: 1 },
+  });
+  expect(eventsOf(events, 'step-committed')).toHaveLength(1);
+  expect(checkpoints.saved).toEqual([]);
+  broken.close();
   session.close();
 });
 

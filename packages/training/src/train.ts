@@ -8,7 +8,7 @@ import type { MicroBatch } from './micro-batch.js';
 import type { TrainingPlan } from './plan.js';
 import { soloCollective } from './ports.js';
 import type { CheckpointStore, Collective, SavedCheckpointRef, StopRequest, TrainingEvent, TrainingInput } from './ports.js';
-import { addStepGradients, isFinite } from './step-gradients.js';
+import { addStepGradients, allFinite, isFinite } from './step-gradients.js';
 import type { StepGradients } from './step-gradients.js';
 import type { TrainingSession } from './training-session.js';
 import { TreeSum } from './tree-sum.js';
@@ -164,7 +164,9 @@ class RunProgress {
     if (this.step === 0 || this.lastCheckpoint?.step === this.step) return;
     const { epoch, step } = this;
     const metrics = plan.endsEpoch(step) ? this.lastEvaluation : null;
-    const encoded = encodeCheckpoint(session.getState(), {
+    const state = session.getState();
+    if (!Object.values(state).every(allFinite)) throw this.diverged(step, 'the update left weights that are not finite', {});
+    const encoded = encodeCheckpoint(state, {
       recipe: plan.recipe,
       classes,
       epoch,
@@ -179,13 +181,18 @@ class RunProgress {
       step,
       checkpoint: this.lastCheckpoint,
       sha256: encoded.sha256,
-      bytes: encoded.tensors.length,
+      bytes: encoded.description.tensors.bytes,
     });
   }
 
   nonFinite(total: StepGradients): NonFiniteLossError {
-    const [step, epoch, loss] = [this.step + 1, this.options.plan.epochOf(this.step), total.lossSum / total.weightSum];
+    const loss = total.lossSum / total.weightSum;
     const what = Number.isFinite(loss) ? 'the gradient is not finite' : `the loss is ${loss}`;
+    return this.diverged(this.step + 1, what, { loss: String(loss) });
+  }
+
+  private diverged(step: number, what: string, details: Readonly<Record<string, unknown>>): NonFiniteLossError {
+    const epoch = this.options.plan.epochOf(step - 1);
     const good = this.lastCheckpoint
       ? `The last good checkpoint is ${this.lastCheckpoint.checkpointId} of step ${this.lastCheckpoint.step}.`
       : 'There is no checkpoint yet.';
@@ -194,7 +201,7 @@ class RunProgress {
       {
         step,
         epoch,
-        loss: String(loss),
+        ...details,
         lastCheckpoint: this.lastCheckpoint,
       },
     );

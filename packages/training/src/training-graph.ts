@@ -1,10 +1,10 @@
+import type { TrainingRecipe } from '@roentgen/domain';
 import { forward } from '@roentgen/efficientnet';
 import type { DropRates, EfficientNetSpec } from '@roentgen/efficientnet';
 import { Graph, Layers, expectDType, ops, pack, unpack } from '@roentgen/tensorflow';
 import type { CompiledGraph, Tensor, Variable } from '@roentgen/tensorflow';
 import { normalizeImages } from './preprocessing.js';
 import type { Preprocessing } from './preprocessing.js';
-import type { TrainingRecipe } from './recipe.js';
 
 export interface TrainingGraphOptions
   extends DropRates, Pick<TrainingRecipe, 'imageSizePx' | 'microBatchSize' | 'batchNorm' | 'labelSmoothing' | 'optimizer'> {

@@ -1,3 +1,4 @@
+import { parseTrainingRecipe } from '@roentgen/domain';
 import { EagerInterpreter, FeedError, Session, SessionError, loadBinding } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
@@ -8,13 +9,12 @@ import type { MicroBatch } from './micro-batch.js';
 import { TrainingPlan } from './plan.js';
 import { PredictionSession } from './prediction-session.js';
 import { IMAGENET_PREPROCESSING } from './preprocessing.js';
-import { parseRecipe } from './recipe.js';
 import { noiseSamples } from './testing/synthetic.js';
 import { buildTrainingGraph } from './training-graph.js';
 import { TrainingSession } from './training-session.js';
 import type { TrainingState } from './training-session.js';
 
-const recipe = parseRecipe({ imageSizePx: 32, globalBatchSize: 8, microBatchSize: 4, epochs: 20, learningRate: 1e-3, seed: 3 });
+const recipe = parseTrainingRecipe({ imageSizePx: 32, globalBatchSize: 8, microBatchSize: 4, epochs: 20, learningRate: 1e-3, seed: 3 });
 const samples = noiseSamples(8, recipe.imageSizePx, 2);
 const plan = new TrainingPlan(recipe, samples.length);
 const update = (step: number) => ({ step, learningRate: plan.learningRate(step), statisticsMomentum: plan.statisticsMomentum(step) });
@@ -128,7 +128,7 @@ test('dropout is a function of its seed', () => {
 });
 
 test('padding has no part in loss, gradient and counts', () => {
-  const frozen = parseRecipe({ ...recipe, batchNorm: 'frozen', dropoutRate: 0, dropConnectRate: 0 });
+  const frozen = parseTrainingRecipe({ ...recipe, batchNorm: 'frozen', dropoutRate: 0, dropConnectRate: 0 });
   const frozenSession = TrainingSession.create({ binding, recipe: frozen, numClasses: 2 });
   frozenSession.setState(start);
   const padded = { ...microBatch(0), weights: Float32Array.of(1, 2, 0, 0) };

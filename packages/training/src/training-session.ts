@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { TrainingRecipe } from '@roentgen/domain';
 import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
 import type { EfficientNetSpec } from '@roentgen/efficientnet';
 import { Session } from '@roentgen/tensorflow';
@@ -9,7 +10,6 @@ import { predictImages } from './predictor.js';
 import type { Predictions } from './predictor.js';
 import { IMAGENET_PREPROCESSING } from './preprocessing.js';
 import type { Preprocessing } from './preprocessing.js';
-import type { TrainingRecipe } from './recipe.js';
 import type { StepGradients } from './step-gradients.js';
 import { buildTrainingGraph } from './training-graph.js';
 import type { TrainingGraph } from './training-graph.js';

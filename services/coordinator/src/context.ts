@@ -38,7 +38,7 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
 
   const leases = new RunLeaseStore(database);
   const events = new EventStore(database);
-  const live = new LivePublisher(bus);
+  const live = new LivePublisher(bus, logger);
   const registry = new WorkerRegistry(config.scheduling.workerLostMs, clock);
   const chunkStore = new ChunkStore(database);
   const chunkWork = new ChunkWorkStore(database);
@@ -73,7 +73,7 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
       logger,
       options: config.scheduling,
     }),
-    chunks: new ChunkDesk({ database, bus, chunks: chunkStore, work: chunkWork, logger, clock, options: config.work }),
+    chunks: new ChunkDesk({ database, bus, registry, chunks: chunkStore, work: chunkWork, logger, clock, options: config.work }),
     predictions: new PredictionFinisher({ work: chunkWork, objects, logger }),
   };
 }

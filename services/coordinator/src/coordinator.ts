@@ -41,6 +41,12 @@ export class Coordinator {
       bus.respond(ChunkClaim, [], (claim) => chunks.claim(claim), { queueGroup: QUEUE_GROUP }),
       bus.respond(ChunkResult, [], (result) => chunks.recordResult(result), { queueGroup: QUEUE_GROUP }),
     );
+    bus.onReconnect(() => {
+      // A broker may come back without what it had stored.
+      bus
+        .ensureWorkQueue()
+        .catch((err: unknown) => logger.error({ err }, 'the work queue could not be made anew; restart this coordinator'));
+    });
     for (const loop of this.loops) loop.start();
     logger.info({ coordinatorId: id }, 'coordinator started');
   }

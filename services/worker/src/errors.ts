@@ -20,6 +20,11 @@ export class DatasetMismatchError extends RoentgenError {
   readonly code = 'CONFIG_ERROR';
 }
 
+/** The images of some steps do not fit into the memory that the threads share. */
+export class BatchTooLargeError extends RoentgenError {
+  readonly code = 'CONFIG_ERROR';
+}
+
 /** A model that answers with NaN or infinity. */
 export class NonFinitePredictionError extends RoentgenError {
   readonly code = 'NON_FINITE_PREDICTION';

@@ -38,6 +38,22 @@ test('shared memory arrives as itself: what the other thread writes is seen here
   expect([...new Set(view)]).toEqual([7]);
 });
 
+test('the tensors of a checkpoint are handed over in both directions, not copied', async () => {
+  const other: Remote<AnsweringThread> = connectRpc<AnsweringThread, object>(thread('./testing/answering-thread.ts'), {});
+  const tensors = Uint8Array.of(1, 2, 3);
+  const returned = await other.pass({ tensors, description: null });
+  expect(tensors.length).toBe(0);
+  expect(returned).toEqual({ tensors: Uint8Array.of(1, 2, 3), description: null });
+  expect(await other.bytesLeftOfPassed()).toBe(0);
+});
+
+test('tensors that are a part of something larger are copied: the rest belongs to others', async () => {
+  const other: Remote<AnsweringThread> = connectRpc<AnsweringThread, object>(thread('./testing/answering-thread.ts'), {});
+  const file = Uint8Array.of(0, 1, 2, 3);
+  expect(await other.pass({ tensors: file.subarray(1), description: null })).toMatchObject({ tensors: Uint8Array.of(1, 2, 3) });
+  expect([...file]).toEqual([0, 1, 2, 3]);
+});
+
 test('heartbeats go on while the main thread computes for three seconds', async () => {
   const beating = thread('./testing/heartbeat-thread.ts');
   const beats: number[] = [];

@@ -65,6 +65,7 @@ export interface SlotBatch {
   readonly microBatches: readonly SharedMicroBatch[];
 }
 
+/** Handed over between the threads, not copied: the sender has `tensors` no more. They are up to a gigabyte, and copying stops both threads. */
 export interface CheckpointBytes {
   readonly tensors: Uint8Array;
   /** Not parsed yet. */
@@ -124,13 +125,25 @@ type Port = MessagePort | Worker;
 /** Joins two threads: `functions` are what this side offers, the result is what the other side does. */
 export function connectRpc<Theirs extends object, Ours extends object>(port: Port, functions: Ours): BirpcReturn<Theirs, Ours> {
   return createBirpc<Theirs, Ours>(functions, {
-    post: (message: unknown) => port.postMessage(message),
+    post: (message: unknown) => port.postMessage(message, handedOver(message)),
     on: (listener) => port.on('message', listener),
     off: (listener) => port.off('message', listener),
     serialize: packError,
     deserialize: unpackError,
     // A step or a download takes as long as it takes; a dead thread ends the process.
     timeout: -1,
+  });
+}
+
+/** The memory of every CheckpointBytes among a call's arguments or in its answer. */
+function handedOver(message: unknown): ArrayBuffer[] {
+  if (!isRecord(message)) return [];
+  const values: unknown[] = [...(Array.isArray(message['a']) ? (message['a'] as unknown[]) : []), message['r']];
+  return values.flatMap((value) => {
+    const tensors = isRecord(value) ? value['tensors'] : null;
+    // A view of something larger is copied: the rest is not the sender's to give.
+    const isWhole = tensors instanceof Uint8Array && tensors.buffer instanceof ArrayBuffer && tensors.length === tensors.buffer.byteLength;
+    return isWhole ? [tensors.buffer as ArrayBuffer] : [];
   });
 }
 

@@ -14,6 +14,8 @@ export interface InstallationOptions {
   readonly port: number;
   /** Told what happens, in words. */
   readonly note: (text: string) => void;
+  /** Given the tokens as soon as there are any. */
+  readonly onSetup: (report: SetupReport) => void;
   /** Ends the start early. */
   readonly signal: AbortSignal;
 }
@@ -86,6 +88,7 @@ export class Installation {
   /** Schema and tokens first, then coordinator and gateway side by side. @returns the address of the API */
   async #startControl(parts: Parts): Promise<string> {
     this.#setup = await runSetup({ ...serviceEnvironment('gateway', parts, this.options.environment) });
+    this.options.onSetup(this.#setup);
     const coordinator = this.#service('coordinator', 'coordinator', parts);
     const gateway = this.#service('gateway', 'gateway', parts, { GATEWAY_PORT: String(this.options.port) });
     const [, ready] = await Promise.all([coordinator.start(), gateway.start()]);

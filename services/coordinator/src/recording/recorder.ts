@@ -1,6 +1,8 @@
 import type { Database, EventStore, MetricPoint, Queryable, RecorderStore, RunLeaseStore } from '@roentgen/database';
 import {
+  ConflictError,
   StaleTokenError,
+  stateEvent,
   statusesBefore,
   type RunEvent,
   type RunEventInput,
@@ -13,7 +15,6 @@ import type { RecordEvents } from '@roentgen/protocol';
 import type { z } from 'zod';
 import { ruleFor } from './failure-rules.js';
 import type { LivePublisher } from './live-publisher.js';
-import { stateEvent } from './state-event.js';
 
 type Batch = z.infer<typeof RecordEvents.schema>;
 
@@ -64,7 +65,7 @@ export class Recorder {
       ...event,
       attemptId: batch.attemptId,
       workerId: batch.workerId,
-      status: STATUS_AFTER[event.kind] ?? null,
+      status: statusAfter(event.kind, status),
     }));
     const appended = await events.append(tx, batch.runId, stamped);
     await this.recordProgress(tx, batch.runId, appended);
@@ -86,7 +87,7 @@ export class Recorder {
     const last = events.findLast((event) => event.step !== null);
     if (last?.step == null) return;
     const totalSteps = events.flatMap((event) => event.metrics).findLast((m) => m.name === RUN_METRIC.totalSteps)?.value ?? null;
-    await this.parts.store.advance(tx, runId, { step: last.step, epoch: last.epoch ?? 0, totalSteps });
+    await this.parts.store.advance(tx, runId, { step: last.step, epoch: last.epoch, totalSteps });
   }
 
   /** What one event changes besides the log; returns the events that follow from it. */
@@ -96,15 +97,16 @@ export class Recorder {
     switch (event.kind) {
       case 'RUN_STARTED':
         await store.markAttemptRunning(tx, attemptId);
-        await leases.move(tx, runId, ['PREPARING', 'WAITING'], 'RUNNING', null);
+        await leases.move(tx, runId, STARTABLE, 'RUNNING', null);
         return [];
       case 'CHECKPOINT_SAVED':
         if (event.checkpoint !== null) await store.addCheckpoint(tx, runId, attemptId, event.checkpoint);
         return [];
       case 'RUN_SUCCEEDED':
         await leases.endAttempt(tx, attemptId, 'SUCCEEDED', null);
-        await store.addModel(tx, runId);
-        await leases.move(tx, runId, statusesBefore('SUCCEEDED'), 'SUCCEEDED', null);
+        // The log must not say SUCCEEDED of a run that did not: the attempt fails the whole batch.
+        if (!(await leases.move(tx, runId, statusesBefore('SUCCEEDED'), 'SUCCEEDED', null)) || !(await store.addModel(tx, runId)))
+          throw neverTrained(batch);
         return [];
       case 'RUN_CANCELLED':
         await leases.endAttempt(tx, attemptId, 'CANCELLED', null);
@@ -122,14 +124,15 @@ export class Recorder {
     const failure: RunFailure = event.failure ?? { code: 'UNKNOWN', message: event.message ?? 'the worker gave no reason', details: {} };
     const about = { attemptId: batch.attemptId, workerId: batch.workerId, message: failure.message, failure };
     await leases.endAttempt(tx, batch.attemptId, 'FAILED', failure);
-    if (await leases.move(tx, batch.runId, ['CANCELLING'], 'CANCELLED', null)) return [stateEvent('RUN_CANCELLED', 'CANCELLED', about)];
+    if (await leases.move(tx, batch.runId, ['CANCELLING'], 'CANCELLED', null))
+      return [stateEvent('coordinator', 'RUN_CANCELLED', 'CANCELLED', about)];
     const tries = await leases.attemptCount(tx, batch.runId);
     if (ruleFor(failure.code, tries, maxAttempts) === 'requeue') {
       await leases.move(tx, batch.runId, statusesBefore('QUEUED'), 'QUEUED', failure);
-      return [stateEvent('RUN_REQUEUED', 'QUEUED', about)];
+      return [stateEvent('coordinator', 'RUN_REQUEUED', 'QUEUED', about)];
     }
     await leases.move(tx, batch.runId, statusesBefore('FAILED'), 'FAILED', failure);
-    return [stateEvent('RUN_FAILED', 'FAILED', about)];
+    return [stateEvent('coordinator', 'RUN_FAILED', 'FAILED', about)];
   }
 
   private logEnd(runId: RunId, event: RunEvent): void {
@@ -142,9 +145,26 @@ export class Recorder {
   }
 }
 
-/** The state of the run that a worker's event brings with it; the recorder, not the worker, says so. */
-const STATUS_AFTER: Partial<Record<RunEvent['kind'], RunStatus>> = {
-  RUN_STARTED: 'RUNNING',
-  RUN_SUCCEEDED: 'SUCCEEDED',
-  RUN_CANCELLED: 'CANCELLED',
-};
+/** The state that a run in `before` gets by a worker's event, null where it keeps its own; the recorder, not the worker, says so. */
+function statusAfter(kind: RunEvent['kind'], before: RunStatus | null): RunStatus | null {
+  switch (kind) {
+    case 'RUN_STARTED':
+      // One that is being cancelled goes on being so.
+      return before !== null && STARTABLE.includes(before) ? 'RUNNING' : null;
+    case 'RUN_SUCCEEDED':
+      return 'SUCCEEDED';
+    case 'RUN_CANCELLED':
+      return 'CANCELLED';
+    default:
+      return null;
+  }
+}
+
+const STARTABLE: readonly RunStatus[] = ['PREPARING', 'WAITING'];
+
+function neverTrained({ runId, attemptId }: Batch): ConflictError {
+  return new ConflictError(
+    `Attempt ${attemptId} cannot make ${runId} SUCCEEDED: that takes a RUN_STARTED and a CHECKPOINT_SAVED of the run first.`,
+    { runId, attemptId },
+  );
+}

@@ -29,6 +29,7 @@ const worker = (overrides: Partial<KnownWorker> = {}): KnownWorker => ({
   state: 'IDLE',
   holding: null,
   lastSeenMs: NOW - 100,
+  restsUntilMs: 0,
   ...overrides,
 });
 const attemptOf = (owner: LeasedRun, holder: KnownWorker, ageMs: number): LiveAttempt => ({
@@ -40,7 +41,7 @@ const attemptOf = (owner: LeasedRun, holder: KnownWorker, ageMs: number): LiveAt
   workerId: holder.workerId,
   workerName: holder.name,
   status: 'RUNNING',
-  startedAt: new Date(NOW - ageMs).toISOString(),
+  ageMs,
 });
 const plan = (view: Partial<SchedulingView>) =>
   planRuns({
@@ -75,6 +76,11 @@ describe('queued runs', () => {
     expect(kinds({ runs: [run('QUEUED'), other], workers: [busy], attempts: [attemptOf(other, busy, 100)] })).toEqual([]);
   });
 
+  test('a worker that has just refused an offer is not asked again at once', () => {
+    expect(kinds({ runs: [run('QUEUED')], workers: [worker({ restsUntilMs: NOW + 1 })] })).toEqual([]);
+    expect(kinds({ runs: [run('QUEUED')], workers: [worker({ restsUntilMs: NOW })] })).toEqual(['OFFER']);
+  });
+
   test('a run that has used up its tries is given up, even with idle workers', () => {
     expect(kinds({ runs: [run('QUEUED', 3)], workers: [worker()] })).toEqual(['GIVE_UP']);
   });
@@ -100,6 +106,25 @@ describe('runs with an attempt', () => {
     const holder = worker();
     expect(kinds({ runs: [owner], attempts: [attemptOf(owner, holder, 30_000)], workers: [holder] })).toEqual(['LOSE_ATTEMPT']);
     expect(kinds({ runs: [owner], attempts: [attemptOf(owner, holder, 1_000)], workers: [holder] })).toEqual([]);
+  });
+});
+
+describe('workers that hold what is not theirs any more', () => {
+  const owner = run('RUNNING');
+  const holding = { runId: owner.runId, attemptId: newId('att'), generation: 1, token: '00000000-0000-4000-8000-000000000001' };
+  const former = worker({ name: 'former', state: 'TRAINING', holding });
+
+  test('are told to stop, with their own token', () => {
+    const holder = worker();
+    const attempt = attemptOf(owner, holder, 1_000);
+    const actions = plan({ runs: [owner], attempts: [attempt], workers: [former, holder] });
+    expect(actions).toEqual([{ kind: 'STOP_ATTEMPT', workerId: former.workerId, attempt: holding, reason: 'SUPERSEDED' }]);
+  });
+
+  test('are left alone where another coordinator may have given it to them, or owns the run', () => {
+    const later = { ...former, holding: { ...holding, generation: 2 } };
+    expect(kinds({ runs: [{ ...owner, status: 'QUEUED' }], workers: [later] })).toEqual([]);
+    expect(kinds({ workers: [former] })).toEqual([]);
   });
 });
 

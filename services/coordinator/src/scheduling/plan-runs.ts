@@ -1,5 +1,6 @@
-import { assertNever } from '@roentgen/domain';
+import { assertNever, type RunId, type WorkerId } from '@roentgen/domain';
 import type { LeasedRun, LiveAttempt } from '@roentgen/database';
+import type { HeldAttempt } from '@roentgen/protocol';
 import type { KnownWorker } from './worker-registry.js';
 
 /** What the scheduler knows at one moment. */
@@ -17,7 +18,7 @@ export interface SchedulingView {
 export type RunAction =
   | { readonly kind: 'OFFER'; readonly run: LeasedRun; readonly worker: KnownWorker }
   | { readonly kind: 'LOSE_ATTEMPT'; readonly run: LeasedRun; readonly attempt: LiveAttempt; readonly reason: string }
-  | { readonly kind: 'STOP_ATTEMPT'; readonly attempt: LiveAttempt }
+  | { readonly kind: 'STOP_ATTEMPT'; readonly workerId: WorkerId; readonly attempt: HeldAttempt; readonly reason: 'CANCEL' | 'SUPERSEDED' }
   | { readonly kind: 'REQUEUE'; readonly run: LeasedRun }
   | { readonly kind: 'CANCEL'; readonly run: LeasedRun }
   | { readonly kind: 'GIVE_UP'; readonly run: LeasedRun };
@@ -26,11 +27,28 @@ export type RunAction =
 export function planRuns(view: SchedulingView): RunAction[] {
   const attempts = new Map(view.attempts.map((attempt) => [attempt.runId, attempt]));
   const taken = new Set(view.attempts.map((attempt) => attempt.workerId));
-  const idle = view.workers.filter((worker) => worker.state === 'IDLE' && worker.holding === null && !taken.has(worker.workerId));
-  return view.runs.flatMap((run) => {
+  const idle = view.workers.filter((worker) => isIdle(worker, view.nowMs) && !taken.has(worker.workerId));
+  const actions = view.runs.flatMap((run) => {
     const attempt = attempts.get(run.runId);
     if (attempt !== undefined) return planHeld(view, run, attempt);
     return planFree(view, run, idle);
+  });
+  return [...actions, ...planSuperseded(view, attempts)];
+}
+
+function isIdle(worker: KnownWorker, nowMs: number): boolean {
+  return worker.state === 'IDLE' && worker.holding === null && worker.restsUntilMs <= nowMs;
+}
+
+/** Workers that hold an attempt at an owned run that is not the run's: they never heard that it was taken from them. */
+function planSuperseded(view: SchedulingView, attempts: ReadonlyMap<RunId, LiveAttempt>): RunAction[] {
+  const runs = new Map(view.runs.map((run) => [run.runId, run]));
+  return view.workers.flatMap(({ workerId, holding }): RunAction[] => {
+    const run = holding === null ? undefined : runs.get(holding.runId);
+    if (holding === null || run === undefined || attempts.get(run.runId)?.attemptId === holding.attemptId) return [];
+    // One of a later generation was given out by whoever owns the run now: we have lost it without knowing yet.
+    if (holding.generation > run.generation) return [];
+    return [{ kind: 'STOP_ATTEMPT', workerId, attempt: holding, reason: 'SUPERSEDED' }];
   });
 }
 
@@ -38,13 +56,13 @@ export function planRuns(view: SchedulingView): RunAction[] {
 function planHeld(view: SchedulingView, run: LeasedRun, attempt: LiveAttempt): RunAction[] {
   const silence = lossOf(view, attempt);
   if (silence !== null) return [{ kind: 'LOSE_ATTEMPT', run, attempt, reason: silence }];
-  if (run.status === 'CANCELLING') return [{ kind: 'STOP_ATTEMPT', attempt }];
+  if (run.status === 'CANCELLING') return [{ kind: 'STOP_ATTEMPT', workerId: attempt.workerId, attempt, reason: 'CANCEL' }];
   return [];
 }
 
 /** Why the attempt's worker counts as lost, or null. A worker that is alive but holds something else has forgotten it: it was restarted. */
 function lossOf(view: SchedulingView, attempt: LiveAttempt): string | null {
-  const startedMs = Date.parse(attempt.startedAt);
+  const startedMs = view.nowMs - attempt.ageMs;
   const worker = view.workers.find((candidate) => candidate.workerId === attempt.workerId);
   if (worker === undefined) {
     const heardFrom = Math.max(startedMs, view.listeningSinceMs);

@@ -1,11 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { Database, EventStore, LeasedRun, LiveAttempt, RunLeaseStore, WorkerPresenceStore } from '@roentgen/database';
-import { assertNever, newId, statusesBefore, type Clock, type CoordinatorId, type RunEvent, type RunFailure } from '@roentgen/domain';
+import {
+  assertNever,
+  newId,
+  stateEvent,
+  statusesBefore,
+  type Clock,
+  type CoordinatorId,
+  type RunEvent,
+  type RunFailure,
+} from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { Bus } from '@roentgen/messaging';
 import { AttemptOffer, AttemptStop } from '@roentgen/protocol';
 import type { LivePublisher } from '../recording/live-publisher.js';
-import { stateEvent } from '../recording/state-event.js';
 import { planRuns, type RunAction } from './plan-runs.js';
 import type { KnownWorker, WorkerRegistry } from './worker-registry.js';
 
@@ -27,11 +35,17 @@ interface Parts {
 
 /** The shell around planRuns: looks, decides, acts. Every act is one transaction that changes nothing when the run has moved on. */
 export class Scheduler {
+  private lastTickMs = 0;
+
   constructor(private readonly parts: Parts) {}
 
   /** One look at everything this coordinator owns. */
   async tick(): Promise<void> {
-    const { id, leases, registry, options, clock } = this.parts;
+    const { id, leases, registry, options, clock, bus } = this.parts;
+    const sinceLastTickMs = clock.now().getTime() - this.lastTickMs;
+    // Without a broker nobody is heard, and a process that was held up (stopped, suspended) has heard nobody either.
+    if (!bus.connected || sinceLastTickMs > options.workerLostMs + 2 * REQUEST_TIMEOUT_MS) registry.listenAnew();
+    this.lastTickMs += sinceLastTickMs;
     await this.writePresence();
     await leases.claimOpen(id, options.leaseMs, options.maxRuns);
     const runs = await leases.renew(id, options.leaseMs);
@@ -53,10 +67,15 @@ export class Scheduler {
   }
 
   private async writePresence(): Promise<void> {
-    const heard = this.parts.registry.takeChanged();
-    await this.parts.presence.upsert(
-      heard.map(({ heartbeat, lastSeenAt }) => ({ ...heartbeat, runId: heartbeat.holding?.runId ?? null, lastSeenAt })),
-    );
+    const { registry, presence } = this.parts;
+    const heard = registry.takeChanged();
+    try {
+      await presence.upsert(heard.map(({ heartbeat, silentMs }) => ({ ...heartbeat, runId: heartbeat.holding?.runId ?? null, silentMs })));
+    } catch (err) {
+      // The rows say less than was heard: nobody may be taken for silent by them.
+      registry.listenAnew();
+      throw err;
+    }
   }
 
   private async act(action: RunAction): Promise<void> {
@@ -66,7 +85,7 @@ export class Scheduler {
       case 'LOSE_ATTEMPT':
         return await this.loseAttempt(action.run, action.attempt, action.reason);
       case 'STOP_ATTEMPT':
-        return await this.stopAttempt(action.attempt);
+        return await this.stopAttempt(action);
       case 'REQUEUE':
         return await this.move(action.run, 'QUEUED', 'RUN_REQUEUED', {
           code: 'NO_ATTEMPT',
@@ -88,13 +107,16 @@ export class Scheduler {
 
   /** The attempt's row comes first; a worker that refuses or does not answer loses it again at no charge. */
   private async offer(run: LeasedRun, worker: KnownWorker): Promise<void> {
-    const { database, leases, events, live, logger, id } = this.parts;
+    const { database, leases, events, live, registry, logger, id } = this.parts;
     const held = { runId: run.runId, attemptId: newId('att'), generation: run.generation, token: randomUUID() };
     const opened = await database.transaction('open_attempt', async (tx) => {
       const attempt = await leases.openAttempt(tx, { ...held, coordinator: id, workerId: worker.workerId, workerName: worker.name });
       if (attempt === null) return null;
       const about = { attemptId: held.attemptId, workerId: worker.workerId, message: `attempt ${attempt.number} on ${worker.name}` };
-      return { number: attempt.number, appended: await events.append(tx, run.runId, [stateEvent('ATTEMPT_ASSIGNED', 'PREPARING', about)]) };
+      return {
+        number: attempt.number,
+        appended: await events.append(tx, run.runId, [stateEvent('coordinator', 'ATTEMPT_ASSIGNED', 'PREPARING', about)]),
+      };
     });
     if (opened === null) return;
     live.publish(opened.appended);
@@ -104,13 +126,14 @@ export class Scheduler {
       return;
     }
     logger.warn({ runId: run.runId, worker: worker.name, refusal }, 'attempt was not taken');
+    registry.refused(worker.workerId);
     const took = await database.transaction('refuse_attempt', async (tx) => {
       await leases.lockRun(tx, run.runId);
-      // Between a late acceptance and this, the worker may have begun: then it finds its token stale and drops the attempt.
-      if (!(await leases.endAttempt(tx, held.attemptId, 'REFUSED', { code: 'REFUSED', message: refusal }))) return [];
+      // RUNNING: it accepted after all, and only its answer came too late. One that has not begun yet finds its token stale and drops the attempt.
+      if (!(await leases.endAttempt(tx, held.attemptId, 'REFUSED', { code: 'REFUSED', message: refusal }, ['OFFERED']))) return [];
       if (!(await leases.move(tx, run.runId, ['PREPARING'], 'QUEUED', { code: 'WORKER_REFUSED', message: refusal }))) return [];
       return await events.append(tx, run.runId, [
-        stateEvent('RUN_REQUEUED', 'QUEUED', { attemptId: held.attemptId, workerId: worker.workerId, message: refusal }),
+        stateEvent('coordinator', 'RUN_REQUEUED', 'QUEUED', { attemptId: held.attemptId, workerId: worker.workerId, message: refusal }),
       ]);
     });
     live.publish(took);
@@ -137,22 +160,22 @@ export class Scheduler {
   }
 
   private async loseAttempt(run: LeasedRun, attempt: LiveAttempt, reason: string): Promise<void> {
-    const { database, leases, events, live, logger } = this.parts;
+    const { id, database, leases, events, live, logger } = this.parts;
     const failure: RunFailure = { code: 'WORKER_LOST', message: reason, details: { worker: attempt.workerName } };
     const about = { attemptId: attempt.attemptId, workerId: attempt.workerId, message: reason, failure };
     const appended = await database.transaction('lose_attempt', async (tx) => {
-      await leases.lockRun(tx, run.runId);
+      if ((await leases.lockOwned(tx, { ...run, coordinator: id })) === null) return [];
       if (!(await leases.endAttempt(tx, attempt.attemptId, 'LOST', failure))) return [];
       if (await leases.move(tx, run.runId, ['CANCELLING'], 'CANCELLED', null)) {
         return await events.append(tx, run.runId, [
-          stateEvent('ATTEMPT_LOST', 'CANCELLING', about),
-          stateEvent('RUN_CANCELLED', 'CANCELLED'),
+          stateEvent('coordinator', 'ATTEMPT_LOST', 'CANCELLING', about),
+          stateEvent('coordinator', 'RUN_CANCELLED', 'CANCELLED'),
         ]);
       }
       await leases.move(tx, run.runId, statusesBefore('QUEUED'), 'QUEUED', failure);
       return await events.append(tx, run.runId, [
-        stateEvent('ATTEMPT_LOST', 'QUEUED', about),
-        stateEvent('RUN_REQUEUED', 'QUEUED', { message: reason }),
+        stateEvent('coordinator', 'ATTEMPT_LOST', 'QUEUED', about),
+        stateEvent('coordinator', 'RUN_REQUEUED', 'QUEUED', { message: reason }),
       ]);
     });
     if (appended.length > 0)
@@ -161,13 +184,11 @@ export class Scheduler {
   }
 
   /** Asked again at every tick until the worker's last event ends the attempt. */
-  private async stopAttempt(attempt: LiveAttempt): Promise<void> {
-    const order = { attemptId: attempt.attemptId, token: attempt.token, reason: 'CANCEL' as const };
+  private async stopAttempt({ attempt, workerId, reason }: Extract<RunAction, { kind: 'STOP_ATTEMPT' }>): Promise<void> {
+    const order = { attemptId: attempt.attemptId, token: attempt.token, reason };
     await this.parts.bus
-      .request(AttemptStop, [attempt.workerId], order, { timeoutMs: REQUEST_TIMEOUT_MS })
-      .catch((err: unknown) =>
-        this.parts.logger.warn({ err, runId: attempt.runId, worker: attempt.workerName }, 'the worker did not answer a stop'),
-      );
+      .request(AttemptStop, [workerId], order, { timeoutMs: REQUEST_TIMEOUT_MS })
+      .catch((err: unknown) => this.parts.logger.warn({ err, runId: attempt.runId, workerId, reason }, 'the worker did not answer a stop'));
   }
 
   private async move(
@@ -176,11 +197,11 @@ export class Scheduler {
     kind: RunEvent['kind'],
     failure: RunFailure | null,
   ): Promise<void> {
-    const { database, leases, events, live } = this.parts;
+    const { id, database, leases, events, live } = this.parts;
     const appended = await database.transaction('move_run', async (tx) => {
-      await leases.lockRun(tx, run.runId);
+      if ((await leases.lockOwned(tx, { ...run, coordinator: id })) === null) return [];
       if (!(await leases.move(tx, run.runId, [run.status], to, failure))) return [];
-      return await events.append(tx, run.runId, [stateEvent(kind, to, { message: failure?.message ?? null, failure })]);
+      return await events.append(tx, run.runId, [stateEvent('coordinator', kind, to, { message: failure?.message ?? null, failure })]);
     });
     live.publish(appended);
   }

@@ -27,6 +27,26 @@ test('a worker is alive until it has been silent for longer than the limit', () 
   expect(registry.alive().map((w) => w.name)).toEqual(['a']);
 });
 
+test('silence tells something only after listening for longer than the limit without a break', () => {
+  let nowMs = 0;
+  const registry = new WorkerRegistry(5_000, { now: () => new Date(nowMs) });
+  nowMs = 5_001;
+  expect(registry.knowsWhoIsSilent).toBe(true);
+  registry.listenAnew();
+  expect([registry.knowsWhoIsSilent, registry.listeningSinceMs]).toEqual([false, 5_001]);
+  nowMs = 10_002;
+  expect(registry.knowsWhoIsSilent).toBe(true);
+});
+
+test('a worker that refused an offer rests for a while', () => {
+  const registry = new WorkerRegistry(5_000, { now: () => new Date(1_000) });
+  const worker = heartbeat('a');
+  registry.heard(worker);
+  expect(registry.alive()[0]?.restsUntilMs).toBe(0);
+  registry.refused(worker.workerId);
+  expect(registry.alive()[0]?.restsUntilMs).toBe(6_000);
+});
+
 test('each heartbeat is written down once', () => {
   const registry = new WorkerRegistry(5_000, { now: () => new Date(0) });
   registry.heard(heartbeat('a'));

@@ -11,29 +11,32 @@ export interface KnownWorker {
   readonly state: Heartbeat['state'];
   readonly holding: HeldAttempt | null;
   readonly lastSeenMs: number;
+  /** Until then it gets no offer: it refused one. */
+  readonly restsUntilMs: number;
 }
 
 /** Who is alive, from heartbeats alone. Forgets nobody who might still hold something. */
 export class WorkerRegistry {
   private readonly workers = new Map<WorkerId, { heartbeat: Heartbeat; lastSeenMs: number }>();
-  private readonly startedMs: number;
+  private readonly restsUntilMs = new Map<WorkerId, number>();
   private readonly changed = new Set<WorkerId>();
+  private listensSinceMs: number;
 
   constructor(
     private readonly lostAfterMs: number,
     private readonly clock: Clock,
   ) {
-    this.startedMs = clock.now().getTime();
+    this.listensSinceMs = this.nowMs;
   }
 
   heard(heartbeat: Heartbeat): void {
-    this.workers.set(heartbeat.workerId, { heartbeat, lastSeenMs: this.clock.now().getTime() });
+    this.workers.set(heartbeat.workerId, { heartbeat, lastSeenMs: this.nowMs });
     this.changed.add(heartbeat.workerId);
   }
 
   /** Workers heard within the limit, those longest idle first by name so that the choice is repeatable. */
   alive(): KnownWorker[] {
-    const since = this.clock.now().getTime() - this.lostAfterMs;
+    const since = this.nowMs - this.lostAfterMs;
     return [...this.workers.values()]
       .filter(({ lastSeenMs }) => lastSeenMs >= since)
       .map(({ heartbeat, lastSeenMs }) => ({
@@ -42,28 +45,53 @@ export class WorkerRegistry {
         state: heartbeat.state,
         holding: heartbeat.holding,
         lastSeenMs,
+        restsUntilMs: this.restsUntilMs.get(heartbeat.workerId) ?? 0,
       }))
       .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.workerId < b.workerId ? -1 : 1));
   }
 
+  /** The worker refused an offer: the same again at once would be refused again. */
+  refused(workerId: WorkerId): void {
+    this.restsUntilMs.set(workerId, this.nowMs + this.lostAfterMs);
+  }
+
+  /** Nothing could be heard, or written down, until now: silence before this moment says nothing about a worker. */
+  listenAnew(): void {
+    this.listensSinceMs = this.nowMs;
+  }
+
   /** Since when this coordinator could have heard anybody: a worker is not lost for silence before that. */
   get listeningSinceMs(): number {
-    return this.startedMs;
+    return this.listensSinceMs;
+  }
+
+  /** Whether silence tells anything yet: whoever lives has been heard by now. */
+  get knowsWhoIsSilent(): boolean {
+    return this.nowMs - this.listensSinceMs > this.lostAfterMs;
   }
 
   /** Heartbeats that came since the last call, to be written down. */
-  takeChanged(): { heartbeat: Heartbeat; lastSeenAt: Date }[] {
+  takeChanged(): { heartbeat: Heartbeat; silentMs: number }[] {
+    const { nowMs } = this;
     const taken = [...this.changed].flatMap((id) => {
       const known = this.workers.get(id);
-      return known === undefined ? [] : [{ heartbeat: known.heartbeat, lastSeenAt: new Date(known.lastSeenMs) }];
+      return known === undefined ? [] : [{ heartbeat: known.heartbeat, silentMs: Math.max(0, nowMs - known.lastSeenMs) }];
     });
     this.changed.clear();
     this.forgetLongGone();
     return taken;
   }
 
+  private get nowMs(): number {
+    return this.clock.now().getTime();
+  }
+
   private forgetLongGone(): void {
-    const before = this.clock.now().getTime() - 100 * this.lostAfterMs;
-    for (const [id, { lastSeenMs }] of this.workers) if (lastSeenMs < before) this.workers.delete(id);
+    const before = this.nowMs - 100 * this.lostAfterMs;
+    for (const [id, { lastSeenMs }] of this.workers) {
+      if (lastSeenMs >= before) continue;
+      this.workers.delete(id);
+      this.restsUntilMs.delete(id);
+    }
   }
 }

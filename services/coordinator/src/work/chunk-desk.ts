@@ -1,19 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { ChunkStore, ChunkWorkStore, ClaimedChunk, Database, Queryable } from '@roentgen/database';
-import { StaleTokenError, assertNever, type Clock } from '@roentgen/domain';
+import { ConflictError, StaleTokenError, assertNever, type ChunkId, type Clock } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { Bus } from '@roentgen/messaging';
 import type { ChunkClaim, ChunkOutcome, ChunkResult, ChunkWork } from '@roentgen/protocol';
 import { objectKeys } from '@roentgen/storage';
 import type { z } from 'zod';
+import type { WorkerRegistry } from '../scheduling/worker-registry.js';
 
 /** A chunk that nobody claimed for so long is put on the queue again: its message may have been lost with the broker. */
-const REANNOUNCE_AFTER_MS = 30_000;
+const REANNOUNCE_AFTER_MS = 120_000;
 const ANNOUNCED_AT_ONCE = 500;
 
 interface Parts {
   readonly database: Database;
   readonly bus: Bus;
+  readonly registry: Pick<WorkerRegistry, 'knowsWhoIsSilent'>;
   readonly chunks: ChunkStore;
   readonly work: ChunkWorkStore;
   readonly logger: Logger;
@@ -31,10 +33,22 @@ export class ChunkDesk {
 
   /** Tells the queue of every chunk that should be on it. */
   async announce(): Promise<void> {
-    const { chunks, bus, clock, options } = this.parts;
-    const open = await chunks.takeUnannounced(REANNOUNCE_AFTER_MS, options.workerLostMs, ANNOUNCED_AT_ONCE);
+    const { chunks, bus, clock, options, registry } = this.parts;
+    const silenceMs = registry.knowsWhoIsSilent ? options.workerLostMs : null;
+    const open = await chunks.takeUnannounced(REANNOUNCE_AFTER_MS, silenceMs, ANNOUNCED_AT_ONCE);
     const announcedAt = clock.now().getTime();
-    for (const { id, kind } of open) await bus.enqueue({ chunkId: id, kind }, `${id}-${announcedAt}`);
+    const announced = new Set<ChunkId>();
+    try {
+      for (const { id, kind, claims } of open) {
+        if (claims >= options.chunkMaxClaims) await this.giveUp(id, claims);
+        else await bus.enqueue({ chunkId: id, kind }, `${id}-${announcedAt}`);
+        announced.add(id);
+      }
+    } catch (thrown) {
+      // Not on the queue after all: the next turn tries these again, instead of waiting for messages that never were.
+      await chunks.unannounce(open.map(({ id }) => id).filter((id) => !announced.has(id)));
+      throw thrown;
+    }
   }
 
   /** The chunk's content and a token, or why not. */
@@ -49,19 +63,31 @@ export class ChunkDesk {
   /** @throws StaleTokenError when the chunk was given to another worker in the meantime, or is done */
   async recordResult(result: Result): Promise<{ recorded: true }> {
     const { chunkId, token, outcome } = result;
-    if (outcome.kind === 'failed' && outcome.retryable && (await this.parts.chunks.claims(chunkId)) < this.parts.options.chunkMaxClaims) {
-      if (!(await this.parts.chunks.giveBack(chunkId, token))) throw staleChunk(result);
-      this.parts.logger.warn({ chunkId, code: outcome.code, reason: outcome.message }, 'chunk given back');
+    const { chunks, database, logger, options } = this.parts;
+    if (outcome.kind === 'failed' && outcome.retryable && (await chunks.giveBack(chunkId, token, options.chunkMaxClaims))) {
+      logger.warn({ chunkId, code: outcome.code, reason: outcome.message }, 'chunk given back');
       return { recorded: true };
     }
-    await this.parts.database.transaction('record_chunk_result', async (tx) => {
+    await database.transaction('record_chunk_result', async (tx) => {
       const failure = outcome.kind === 'failed' ? { code: outcome.code, message: outcome.message } : null;
-      const chunk = await this.parts.chunks.finish(tx, chunkId, token, failure);
+      const chunk = await chunks.finish(tx, chunkId, token, failure);
       if (chunk === null) throw staleChunk(result);
       await this.apply(tx, chunk, outcome);
-      if (chunk.uploadId !== null) await this.parts.work.completeUploadIfDone(tx, chunk.uploadId);
     });
     return { recorded: true };
+  }
+
+  /** A chunk whose every worker was lost while it had it: most likely it is what kills them. */
+  private async giveUp(chunkId: ChunkId, claims: number): Promise<void> {
+    const failure = {
+      code: 'TOO_MANY_CLAIMS',
+      message: `Given to workers ${claims} times, the most it gets (COORDINATOR_CHUNK_MAX_CLAIMS), and none came back with a result. See the workers' logs.`,
+    };
+    await this.parts.database.transaction('give_up_chunk', async (tx) => {
+      const chunk = await this.parts.chunks.giveUp(tx, chunkId, failure);
+      if (chunk !== null) await this.apply(tx, chunk, { kind: 'failed', retryable: false, ...failure });
+    });
+    this.parts.logger.error({ chunkId, claims }, 'chunk given up');
   }
 
   private async contentOf(chunk: ClaimedChunk): Promise<ChunkWork> {
@@ -80,21 +106,24 @@ export class ChunkDesk {
     return { kind: 'predict', projectId: chunk.projectId, jobId, ...(await work.predictionWork(chunk, jobId)) };
   }
 
+  /** The caller has ended the chunk in this transaction. @throws ConflictError when the result is not about each of the chunk's rows, once */
   private async apply(tx: Queryable, chunk: ClaimedChunk, outcome: ChunkOutcome): Promise<void> {
     const { work } = this.parts;
     switch (outcome.kind) {
       case 'inspected':
-        if (chunk.uploadId === null) throw wrongOutcome(chunk, outcome);
-        return await work.applyInspection(tx, chunk.projectId, chunk.uploadId, outcome.files);
+        if (!(await work.applyInspection(tx, chunk, outcome.files))) throw wrongOutcome(chunk, outcome.kind);
+        break;
       case 'predicted':
-        if (chunk.jobId === null) throw wrongOutcome(chunk, outcome);
-        return await work.applyPredictions(tx, chunk.jobId, outcome.images);
+        if (!(await work.applyPredictions(tx, chunk, outcome.images))) throw wrongOutcome(chunk, outcome.kind);
+        break;
       case 'failed':
-        if (chunk.uploadId !== null) return await work.rejectPending(tx, chunk, chunk.uploadId, outcome);
-        return await work.failJob(tx, chunk.jobId!, outcome);
+        if (chunk.uploadId !== null) await work.rejectPending(tx, chunk, chunk.uploadId, outcome);
+        else await work.failJob(tx, chunk.jobId!, outcome);
+        break;
       default:
-        return assertNever(outcome);
+        assertNever(outcome);
     }
+    if (chunk.uploadId !== null) await work.completeUploadIfDone(tx, chunk.uploadId);
   }
 }
 
@@ -104,8 +133,11 @@ function staleChunk(result: Result): StaleTokenError {
   });
 }
 
-function wrongOutcome(chunk: ClaimedChunk, outcome: ChunkOutcome): StaleTokenError {
-  return new StaleTokenError(`Chunk ${chunk.chunkId} is a ${chunk.kind} chunk; a result of kind ${outcome.kind} does not belong to it.`, {
-    chunkId: chunk.chunkId,
-  });
+function wrongOutcome(chunk: ClaimedChunk, kind: ChunkOutcome['kind']): ConflictError {
+  const { chunkId, firstOrdinal, lastOrdinal } = chunk;
+  return new ConflictError(
+    `The ${kind} result is not one of chunk ${chunkId}: a ${chunk.kind} chunk with the ordinals ${firstOrdinal} to ${lastOrdinal} takes one outcome for each of its rows` +
+      `${chunk.kind === 'predict' ? ', with one probability per class of the model' : ''}.`,
+    { chunkId, kind: chunk.kind },
+  );
 }

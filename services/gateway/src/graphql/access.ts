@@ -1,11 +1,12 @@
 import type { GraphQLField, GraphQLSchema } from 'graphql';
 import { ACTIONS, ForbiddenError, assertCan, type Action, type Actor } from '@roentgen/domain';
+import { assertStorable } from './arguments.js';
 
 type RootField = GraphQLField<unknown, { readonly actor: Actor }>;
 
 /**
  * Puts the access check before every field of Query, Mutation and Subscription: the actor must be allowed the action that the field declares
- * with `@Allow`. A field that declares none is refused to everyone.
+ * with `@Allow`. A field that declares none is refused to everyone. What it is given is looked at, too: see assertStorable.
  */
 export function enforceAccess(schema: GraphQLSchema): GraphQLSchema {
   for (const field of rootFields(schema)) {
@@ -14,12 +15,14 @@ export function enforceAccess(schema: GraphQLSchema): GraphQLSchema {
     if (resolve !== undefined) {
       field.resolve = (source, args, context, info) => {
         check(context.actor);
+        assertStorable(args);
         return resolve(source, args, context, info);
       };
     }
     if (subscribe !== undefined) {
       field.subscribe = (source, args, context, info) => {
         check(context.actor);
+        assertStorable(args);
         return subscribe(source, args, context, info);
       };
     }

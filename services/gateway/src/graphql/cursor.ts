@@ -2,8 +2,12 @@ import { z } from 'zod';
 import { InvalidInputError } from '@roentgen/domain';
 import type { PageKey } from '@roentgen/database';
 
-const TimeKey = z.tuple([z.literal('t'), z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/), z.uuid()]);
-const OrdinalKey = z.tuple([z.literal('o'), z.number().int().nonnegative()]);
+const PostgresTime = z
+  .string()
+  .regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/)
+  .refine(isTime);
+const TimeKey = z.tuple([z.literal('t'), PostgresTime, z.uuid()]);
+const OrdinalKey = z.tuple([z.literal('o'), z.int32().nonnegative()]);
 const Cursor = z.union([TimeKey, OrdinalKey]);
 
 /** The place of a row in its list, opaque to clients. */
@@ -22,6 +26,13 @@ export function decodeCursor(text: string): PageKey {
   }
   const [kind, ...rest] = parsed.data;
   return kind === 't' ? { by: 'time', at: String(rest[0]), uuid: String(rest[1]) } : { by: 'ordinal', ordinal: Number(rest[0]) };
+}
+
+/** Whether it is a moment of the calendar: Postgres refuses the 30th of February, and month 13. */
+function isTime(text: string): boolean {
+  const seconds = text.slice(0, 19).replace(' ', 'T');
+  const date = new Date(`${seconds}Z`);
+  return !Number.isNaN(date.getTime()) && date.getUTCFullYear() > 0 && date.toISOString().startsWith(seconds);
 }
 
 function parseJson(text: string): unknown {

@@ -2,8 +2,10 @@ import {
   GraphQLError,
   Kind,
   getNamedType,
+  getNullableType,
   isCompositeType,
   isInterfaceType,
+  isListType,
   isObjectType,
   type ASTVisitor,
   type FieldNode,
@@ -14,6 +16,8 @@ import {
 
 /** Arguments that say how many rows a field gives, with the most that each takes: counted where a variable hides the number. */
 const PAGE_ARGUMENTS: Readonly<Record<string, number>> = { first: 500, maxPoints: 10_000 };
+/** Rows of a list that has no such argument: attempts, checkpoints, the last value of each metric. */
+const UNPAGED_ROWS = 10;
 
 /**
  * Refuses an operation whose answer could have more than `maxValues` values: each selected field counts once per row of the lists around it. Counts
@@ -60,7 +64,10 @@ class CostCount {
     const type = getNamedType(definition.type);
     const below = this.ofSelections(field.selectionSet, isCompositeType(type) ? type : undefined);
     const pages = definition.args.find((argument) => argument.name in PAGE_ARGUMENTS);
-    return 1 + below * (pages === undefined ? 1 : rowsOf(field, pages.name, pages.defaultValue));
+    if (pages !== undefined) return 1 + below * rowsOf(field, pages.name, pages.defaultValue);
+    // The rows of a connection are counted by the field that it is the answer of.
+    const isOwnList = isListType(getNullableType(definition.type)) && parent?.name.endsWith('Connection') !== true;
+    return 1 + below * (isOwnList ? UNPAGED_ROWS : 1);
   }
 
   private ofFragment(name: string): number {

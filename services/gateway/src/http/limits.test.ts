@@ -74,3 +74,10 @@ test('a fragment counts as often as it is used', () => {
     'at most 300000 are given',
   );
 });
+
+test('lists without a page size count as several rows', () => {
+  const page =
+    'trainingRuns(first: 500) { nodes { checkpoints { id epoch step bytes sha256 } attempts { id number status workerName } latestMetrics { name value } } }';
+  expect(refusals(`{ ${page} }`)).toEqual([]);
+  expect(refusals(`{ ${[1, 2, 3, 4, 5, 6].map((i) => `a${i}: ${page}`).join(' ')} }`).join()).toContain('at most 300000 are given');
+});

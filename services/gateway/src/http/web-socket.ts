@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { GraphQLError, parse, specifiedRules, validate, type ExecutionArgs } from 'graphql';
 import type { Context as ConnectionContext, SubscribePayload } from 'graphql-ws';
 import { useServer, type Extra } from 'graphql-ws/use/ws';
-import { WebSocketServer } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import type { GatewayContext } from '../context.js';
 import { UNAUTHENTICATED, presentError } from './errors.js';
 import { LIMIT_RULES, MAX_REQUEST_BYTES, PARSE_OPTIONS } from './limits.js';
@@ -16,6 +16,11 @@ const MAX_OPERATIONS_PER_SOCKET = 100;
 const TRY_AGAIN_LATER = 1013;
 const FORBIDDEN = 4403;
 
+/** What sockets need of the gateway. */
+export interface WebSocketContext extends Pick<GatewayContext, 'schema' | 'logger' | 'requestContext'> {
+  readonly access: Pick<GatewayContext['access'], 'authenticate'>;
+}
+
 /** Operations over graphql-ws, with the same tokens, access checks and limits as over HTTP. */
 export class GraphQLWebSocket {
   private readonly sockets: WebSocketServer;
@@ -23,7 +28,7 @@ export class GraphQLWebSocket {
   private readonly rechecks = new Map<Connection, NodeJS.Timeout>();
 
   constructor(
-    private readonly context: GatewayContext,
+    private readonly context: WebSocketContext,
     private readonly server: Server,
     private readonly tokenRecheckMs: number,
   ) {
@@ -73,6 +78,8 @@ export class GraphQLWebSocket {
       connection.extra.socket.close(TRY_AGAIN_LATER, 'Try again later');
       return false;
     }
+    // Gone while its token was looked up: nobody would end the rechecks.
+    if (connection.extra.socket.readyState !== WebSocket.OPEN) return false;
     this.rechecks.set(
       connection,
       setInterval(() => void this.recheck(connection), this.tokenRecheckMs),

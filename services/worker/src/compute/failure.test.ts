@@ -26,7 +26,11 @@ test('a loss that is not finite keeps its step and the last good checkpoint', ()
 test.each([
   new SessionError('OOM when allocating tensor with shape[512,112,112,96] and type float on /device:GPU:0'),
   new SessionError('RESOURCE_EXHAUSTED: failed to allocate memory'),
+  new SessionError(
+    'endpoint "gradients" failed in TensorFlow: Operation received an exception:Status: 1, message: could not create a primitive',
+  ),
   new RangeError('Array buffer allocation failed'),
+  new RangeError('WebAssembly.Memory(): could not allocate memory'),
 ])('memory that does not suffice is named as such: %s', (error) => {
   expect(failureOf(error, progress)).toMatchObject({ code: 'OUT_OF_MEMORY', details: { step: 41 } });
 });

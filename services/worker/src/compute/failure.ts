@@ -9,18 +9,11 @@ export interface Progress {
 }
 
 /** The run, its recipe or its dataset are wrong: another try ends the same way. */
-const CONFIG_CODES = new Set([
-  'INVALID_RECIPE',
-  'UNKNOWN_VARIANT',
-  'INVALID_INPUT',
-  'INVALID_BATCH',
-  'SHAPE_MISMATCH',
-  'INVALID_GRAPH',
-  'INVALID_FEED',
-]);
+const CONFIG_CODES = new Set(['INVALID_RECIPE', 'INVALID_INPUT', 'INVALID_BATCH', 'SHAPE_MISMATCH', 'INVALID_GRAPH', 'INVALID_FEED']);
 
-/** TensorFlow says it in its own ways, V8 in another. */
-const OUT_OF_MEMORY = /RESOURCE_EXHAUSTED|\bOOM\b|out of memory|Array buffer allocation failed/i;
+/** TensorFlow says it in its own ways, V8 in others; oneDNN by the number of its status, whatever text goes with it. */
+const OUT_OF_MEMORY =
+  /exception:\s*Status: 1,|RESOURCE_EXHAUSTED|\bOOM\b|out of memory|Array buffer allocation failed|could not allocate memory/i;
 
 /** What an error means for the run: a code that the coordinator has a rule for, and where the run stood. */
 export function failureOf(error: Error, progress: Progress): RunFailure {

@@ -47,11 +47,13 @@ function desk(options: { answer?: (brightness: number) => number; missing?: numb
   return { predictions, counts, loads: () => loads };
 }
 
+const sha256 = await sha256Of(TENSORS);
+
 const work = (images: number): PredictChunkWork => ({
   kind: 'predict',
   projectId: newId('prj'),
   jobId: newId('pred'),
-  checkpoint: { checkpointId: newId('ckp'), objectKey: 'model.safetensors', sha256: sha256Of(TENSORS), bytes: TENSORS.length },
+  checkpoint: { checkpointId: newId('ckp'), objectKey: 'model.safetensors', sha256, bytes: TENSORS.length },
   images: Array.from({ length: images }, (_, i) => ({ ordinal: 100 + i, fileName: String(i), sha256: 'a'.repeat(64) })),
 });
 

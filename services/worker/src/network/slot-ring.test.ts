@@ -1,5 +1,6 @@
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { expect, test } from 'vitest';
+import { BatchTooLargeError } from '../errors.js';
 import { SlotRing } from './slot-ring.js';
 
 const shape = { microBatches: 2, microBatchSize: 3, imageBytes: 5 * 5 * 3 };
@@ -58,4 +59,10 @@ test('another thread sees the same bytes, not a copy', async () => {
   expect(received[7]).toBe(42);
   expect(received.length).toBe(images.length);
   port1.close();
+});
+
+test('slots that no shared memory can hold are refused with the way out', () => {
+  const large = () => new SlotRing(3, { microBatches: 128, microBatchSize: 8, imageBytes: 1024 ** 2 * 3 });
+  expect(large).toThrow(BatchTooLargeError);
+  expect(large).toThrow(/3 batches of 1024 images need 96\d{8} bytes, at most 4294967296 can be held: use a smaller globalBatchSize/);
 });

@@ -1,3 +1,4 @@
+import { BatchTooLargeError } from '../errors.js';
 import type { SharedMicroBatch } from '../rpc.js';
 
 /** What one slot has to hold. */
@@ -20,6 +21,8 @@ export interface Slot {
 /** TensorFlow reads a feed in place only at this alignment, and copies it otherwise. */
 const ALIGNMENT_BYTES = 64;
 const WASM_PAGE_BYTES = 65_536;
+/** 4 GiB. */
+const WASM_MAX_PAGES = 65_536;
 
 // Node has WebAssembly, the type definitions of Node 20 do not. Its shared memory starts at a page; that of a SharedArrayBuffer at 16 bytes.
 declare const WebAssembly: {
@@ -36,6 +39,7 @@ export class SlotRing {
   private readonly waiting: ((slot: Slot | null) => void)[] = [];
   private closed = false;
 
+  /** @throws BatchTooLargeError when the slots need more than 4 GiB together */
   constructor(count: number, shape: SlotShape) {
     const { buffer, slots } = allocate(count, shape);
     this.memory = buffer;
@@ -75,6 +79,14 @@ function allocate(count: number, shape: SlotShape): { buffer: SharedArrayBuffer;
   const rowBytes = aligned(shape.microBatchSize * Int32Array.BYTES_PER_ELEMENT);
   const microBatchBytes = imagesBytes + 2 * rowBytes;
   const pages = Math.ceil((count * shape.microBatches * microBatchBytes) / WASM_PAGE_BYTES);
+  if (pages > WASM_MAX_PAGES) {
+    const images = shape.microBatches * shape.microBatchSize;
+    throw new BatchTooLargeError(
+      `${count} batches of ${images} images need ${count * shape.microBatches * microBatchBytes} bytes, at most ${WASM_MAX_PAGES * WASM_PAGE_BYTES} can be held: ` +
+        'use a smaller globalBatchSize or imageSizePx, or a smaller WORKER_PREFETCH_BATCHES on the workers.',
+      { count, ...shape },
+    );
+  }
   const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const arraysAt = (offset: number): SlotArrays => ({
     images: new Uint8Array(buffer, offset, shape.microBatchSize * shape.imageBytes),

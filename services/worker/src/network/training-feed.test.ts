@@ -13,15 +13,17 @@ const recipe = parseTrainingRecipe({ imageSizePx: SIZE, globalBatchSize: 4, micr
 
 /** Ten training images, three for validation, two for the test; image i has only the colour i. */
 const SPLITS: readonly Split[] = [...Array<Split>(10).fill('train'), ...Array<Split>(3).fill('val'), ...Array<Split>(2).fill('test')];
-const entries: readonly ManifestEntry[] = SPLITS.map((split, i) => ({
-  fileName: `xray-${String(i).padStart(2, '0')}.png`,
-  sha256: sha256Of(Buffer.from([i])),
-  label: i % 2 === 0 ? 'normal' : 'pneumonia',
-  patient: `patient-${i}`,
-  split,
-  widthPx: 100,
-  heightPx: 100,
-}));
+const entries: readonly ManifestEntry[] = await Promise.all(
+  SPLITS.map(async (split, i) => ({
+    fileName: `xray-${String(i).padStart(2, '0')}.png`,
+    sha256: await sha256Of(Buffer.from([i])),
+    label: i % 2 === 0 ? 'normal' : 'pneumonia',
+    patient: `patient-${i}`,
+    split,
+    widthPx: 100,
+    heightPx: 100,
+  })),
+);
 
 interface Changes {
   readonly recipe?: TrainingRecipe;

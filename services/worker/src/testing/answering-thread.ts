@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { InvalidInputError } from '@roentgen/domain';
-import { connectRpc } from '../rpc.js';
+import { connectRpc, type CheckpointBytes } from '../rpc.js';
 
 /** The other side of the test of the contract between the threads. */
 export interface AnsweringThread {
@@ -8,9 +8,13 @@ export interface AnsweringThread {
   fail(): void;
   crash(): void;
   fill(bytes: Uint8Array, value: number): void;
+  /** Gives back what it got. */
+  pass(checkpoint: CheckpointBytes): CheckpointBytes;
+  bytesLeftOfPassed(): number;
 }
 
 if (parentPort === null) throw new TypeError('runs as a thread');
+let passed: CheckpointBytes | null = null;
 connectRpc<object, AnsweringThread>(parentPort, {
   double: (n) => n * 2,
   fail: () => {
@@ -22,4 +26,6 @@ connectRpc<object, AnsweringThread>(parentPort, {
     throw new TypeError('x is undefined');
   },
   fill: (bytes, value) => void bytes.fill(value),
+  pass: (checkpoint) => (passed = checkpoint),
+  bytesLeftOfPassed: () => passed?.tensors.length ?? -1,
 });

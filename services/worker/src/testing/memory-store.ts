@@ -2,7 +2,7 @@ import type { ObjectStore } from '@roentgen/domain';
 import { ObjectNotFoundError } from '@roentgen/storage';
 
 /** The part of an object store that a worker uses, for tests of what the worker does with what it finds. */
-export class MemoryStore implements Pick<ObjectStore, 'get' | 'put' | 'stat' | 'copy'> {
+export class MemoryStore implements Pick<ObjectStore, 'get' | 'put' | 'stat'> {
   readonly objects = new Map<string, Buffer>();
 
   async get(key: string): Promise<Buffer> {
@@ -18,9 +18,5 @@ export class MemoryStore implements Pick<ObjectStore, 'get' | 'put' | 'stat' | '
   async stat(key: string): Promise<{ bytes: number } | null> {
     const found = this.objects.get(key);
     return await Promise.resolve(found ? { bytes: found.length } : null);
-  }
-
-  async copy(fromKey: string, toKey: string): Promise<void> {
-    await this.put(toKey, await this.get(fromKey));
   }
 }

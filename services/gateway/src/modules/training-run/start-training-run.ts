@@ -5,6 +5,7 @@ import {
   newId,
   parseId,
   parseTrainingRecipe,
+  stateEvent,
   type Actor,
   type DatasetVersionId,
   type RunEvent,
@@ -13,7 +14,6 @@ import {
 import { answer } from '../../graphql/payload.js';
 import type { Announcer } from '../announcer.js';
 import type { Repeatable } from '../repeatable.js';
-import { stateEvent } from './state-event.js';
 import type { StartTrainingRunInput } from './training-run.input.js';
 import type { StartTrainingRunPayload } from './training-run.type.js';
 
@@ -42,7 +42,7 @@ export class StartTrainingRun {
       const { id } = await this.parts.repeatable.once(actor, 'start_training_run', input, async (tx) => {
         const run = { id: newId('run'), projectId, name, datasetVersionId: version.id, recipe, createdBy: actor.tokenId };
         await this.parts.runs.create(tx, run);
-        recorded = await this.parts.events.append(tx, run.id, [stateEvent('RUN_QUEUED', 'QUEUED', null)]);
+        recorded = await this.parts.events.append(tx, run.id, [stateEvent('gateway', 'RUN_QUEUED', 'QUEUED')]);
         return run.id;
       });
       this.parts.announcer.live(id, recorded);

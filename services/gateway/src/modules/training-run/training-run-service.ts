@@ -4,6 +4,7 @@ import {
   NotFoundError,
   isTerminal,
   parseId,
+  stateEvent,
   type Actor,
   type RunEvent,
   type RunEventInput,
@@ -14,12 +15,13 @@ import { pageRequest, pageSize, toConnection, type Connection, type PageArgs } f
 import { answer } from '../../graphql/payload.js';
 import type { Announcer } from '../announcer.js';
 import type { Repeatable } from '../repeatable.js';
-import { stateEvent } from './state-event.js';
 import type { CancelTrainingRunInput } from './training-run.input.js';
 import type { CancelTrainingRunPayload } from './training-run.type.js';
 
 const MAX_SERIES_NAMES = 50;
 const MAX_SERIES_POINTS = 10_000;
+/** Over all names: how many a run has is not known before. */
+const MAX_ANSWER_POINTS = 100_000;
 
 export interface TrainingRunParts {
   readonly runs: RunStore;
@@ -70,7 +72,13 @@ export class TrainingRunService {
         { field: 'names', message: `at most ${MAX_SERIES_NAMES}` },
       ]);
     }
-    return await this.parts.metrics.series(actor.projectId, run.id, names, pageSize(maxPoints, 'maxPoints', MAX_SERIES_POINTS));
+    const wanted = { names, maxPoints: pageSize(maxPoints, 'maxPoints', MAX_SERIES_POINTS), limit: MAX_ANSWER_POINTS + 1 };
+    const points = await this.parts.metrics.series(actor.projectId, run.id, wanted);
+    if (points.length <= MAX_ANSWER_POINTS) return points;
+    throw new InvalidInputError(
+      `The series of ${run.id} have more than ${MAX_ANSWER_POINTS} points at ${maxPoints} a name. Ask for fewer names, or for a smaller maxPoints.`,
+      [{ field: 'maxPoints', message: `at most ${MAX_ANSWER_POINTS} points over all names` }],
+    );
   }
 
   /** A run that nobody works on is CANCELLED at once; else CANCELLING, until the worker has stopped. */
@@ -96,8 +104,8 @@ export class TrainingRunService {
 }
 
 function cancelEvents(idle: boolean, message: string): RunEventInput[] {
-  const requested = stateEvent('CANCEL_REQUESTED', idle ? null : 'CANCELLING', message);
-  return idle ? [requested, stateEvent('RUN_CANCELLED', 'CANCELLED', message)] : [requested];
+  const requested = stateEvent('gateway', 'CANCEL_REQUESTED', idle ? null : 'CANCELLING', { message });
+  return idle ? [requested, stateEvent('gateway', 'RUN_CANCELLED', 'CANCELLED', { message })] : [requested];
 }
 
 /** @throws InvalidInputError */

@@ -1,0 +1,21 @@
+import pg from 'pg';
+import { UnavailableError, coerceError } from '@roentgen/domain';
+
+/** SQLSTATEs of a server that is going, coming or full, and of sessions that it ended (appendix A of Postgres' documentation). */
+const AWAY_STATES = /^(08|57P0|53300|25P03)/;
+const AWAY_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
+/** The driver tells a lost connection by its text alone. */
+const AWAY_TEXTS = /Connection terminated|connection error and is not queryable|timeout exceeded when trying to connect|Query read timeout/;
+
+/** The driver's error in our terms: UnavailableError when the server could not be reached or went away, else what was thrown. */
+export function translateError(thrown: unknown, host: string): Error {
+  const error = coerceError(thrown);
+  if (!isAway(error)) return error;
+  const message = `Postgres at ${host} does not answer (${error.message || 'no connection'}). Reconnecting goes on; try again, or start it.`;
+  return new UnavailableError(message, { host }, { cause: error });
+}
+
+function isAway(error: Error): boolean {
+  if (error instanceof pg.DatabaseError) return AWAY_STATES.test(error.code ?? '');
+  return ('code' in error && AWAY_CODES.has(String(error.code))) || AWAY_TEXTS.test(error.message);
+}
