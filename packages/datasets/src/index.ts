@@ -1,2 +1,3 @@
 export { ManifestCorruptError, classesOf, encodeManifest, parseManifest } from './manifest.js';
-export { splitByPatient, type SplitFractions, type SplitOptions, type SplitSample } from './split-by-patient.js';
+export { splitByPatient } from './split-by-patient.js';
+export type { SplitFractions, SplitOptions, SplitSample } from './split-input.js';

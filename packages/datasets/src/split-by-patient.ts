@@ -1,21 +1,6 @@
 import { InvalidInputError, SPLITS, type Split } from '@roentgen/domain';
 import { compareCodePoints, shuffledBy } from './order.js';
-import { assertCanBeSplit } from './split-input.js';
-
-export interface SplitSample {
-  readonly fileName: string;
-  readonly label: string;
-  readonly patient: string;
-}
-
-export type SplitFractions = Readonly<Record<Split, number>>;
-
-export interface SplitOptions {
-  /** Whole number from 0; another seed is another shuffle of the patients. */
-  readonly seed: number;
-  /** What part of the images each split shall have; they sum to 1. A split with 0 stays empty. */
-  readonly fractions: SplitFractions;
-}
+import { assertCanBeSplit, type ClassTotals, type SplitFractions, type SplitOptions, type SplitSample } from './split-input.js';
 
 /** Orders to try before giving up on patients that carry several labels; without those the first one always works. */
 const MAX_ATTEMPTS = 64;
@@ -54,12 +39,6 @@ interface Patient {
   readonly name: string;
   /** Images per label. */
   readonly images: ReadonlyMap<string, number>;
-}
-
-export interface ClassTotals {
-  readonly label: string;
-  readonly patients: number;
-  readonly images: number;
 }
 
 function groupByPatient(samples: readonly SplitSample[]): Patient[] {

@@ -1,5 +1,25 @@
 import { InvalidInputError, type InputIssue, type Split } from '@roentgen/domain';
-import type { ClassTotals, SplitOptions, SplitSample } from './split-by-patient.js';
+
+export interface SplitSample {
+  readonly fileName: string;
+  readonly label: string;
+  readonly patient: string;
+}
+
+export type SplitFractions = Readonly<Record<Split, number>>;
+
+export interface SplitOptions {
+  /** Whole number from 0; another seed is another shuffle of the patients. */
+  readonly seed: number;
+  /** What part of the images each split shall have; they sum to 1. A split with 0 stays empty. */
+  readonly fractions: SplitFractions;
+}
+
+export interface ClassTotals {
+  readonly label: string;
+  readonly patients: number;
+  readonly images: number;
+}
 
 const FRACTION_SUM_TOLERANCE = 1e-6;
 const MAX_NAMED_ISSUES = 20;
