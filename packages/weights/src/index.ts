@@ -1,0 +1,11 @@
+export * from './catalogue.js';
+export * from './errors.js';
+export { readKerasH5 } from './formats/keras-h5.js';
+export * from './formats/read-weights-file.js';
+export { readSafetensors } from './formats/safetensors.js';
+export { readTorchStream, readTorchZip } from './formats/torch-file.js';
+export { WEIGHTS_LIMITS } from './limits.js';
+export { detectWeightSource } from './mapping/detect-source.js';
+export * from './mapping/read-efficientnet-weights.js';
+export * from './mapping/sources.js';
+export type { ElementType, NamedTensor, NamedTensors } from './named-tensor.js';
