@@ -1,0 +1,59 @@
+/** Ours: what a worker does per step, besides fetching images. Started by the benchmarks, see harness/contestant.ts. */
+import { EFFICIENTNET_VARIANT_NAMES, parseTrainingRecipe } from '@roentgen/domain';
+import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
+import { loadBinding } from '@roentgen/tensorflow';
+import { PredictionSession, TrainingSession } from '@roentgen/training';
+import { z } from 'zod';
+import { serve, type Step } from './protocol.js';
+import { pseudoRandomBytes } from './synthetic-batch.js';
+import { TimedBinding } from './timed-binding.js';
+
+const SetupSchema = z.object({
+  mode: z.enum(['train-step', 'inference']),
+  variant: z.enum(EFFICIENTNET_VARIANT_NAMES),
+  imageSizePx: z.number(),
+  batchSize: z.number(),
+  classes: z.number(),
+  learningRate: z.number(),
+});
+type Setup = z.output<typeof SetupSchema>;
+
+const SEED = 0;
+const timed = new TimedBinding(loadBinding());
+
+function trainingStep({ variant, imageSizePx, batchSize, classes, learningRate }: Setup): Step {
+  const recipe = parseTrainingRecipe({
+    ...{ variant, imageSizePx, learningRate, seed: SEED, dropoutRate: 0, dropConnectRate: 0, batchNorm: 'batch' },
+    ...{ globalBatchSize: batchSize, microBatchSize: batchSize },
+  });
+  const session = TrainingSession.create({ binding: timed.binding, recipe, numClasses: classes });
+  session.setState(session.initialState(SEED));
+  const batch = {
+    images: pseudoRandomBytes(batchSize * imageSizePx * imageSizePx * 3),
+    labels: Int32Array.from({ length: batchSize }, (_, index) => (index * 37) % classes),
+    weights: new Float32Array(batchSize).fill(1),
+    sampleIds: [],
+  };
+  let step = 0;
+  return () =>
+    timed.step(() => {
+      const gradients = session.gradients(batch, Int32Array.of(SEED, step));
+      if (!Number.isFinite(gradients.lossSum)) throw new Error(`the loss of step ${step} is ${gradients.lossSum}`);
+      session.apply(gradients, { step, learningRate, statisticsMomentum: recipe.batchNormMomentum });
+      step += 1;
+    });
+}
+
+function predictionStep({ variant, imageSizePx, batchSize, classes }: Setup): Step {
+  const session = PredictionSession.create({ binding: timed.binding, variant, numClasses: classes, imageSizePx, batchSize });
+  session.setWeights(initializeModel(efficientNetSpec(variant, classes), SEED));
+  const images = pseudoRandomBytes(batchSize * imageSizePx * imageSizePx * 3);
+  return () =>
+    timed.step(() => {
+      const { probabilities } = session.predict(images, batchSize);
+      const sum = probabilities.reduce((total, value) => total + value, 0);
+      if (!(Math.abs(sum - batchSize) < 1e-2)) throw new Error(`the probabilities of ${batchSize} images add up to ${sum}`);
+    });
+}
+
+await serve(SetupSchema, (setup) => (setup.mode === 'train-step' ? trainingStep(setup) : predictionStep(setup)));
