@@ -172,6 +172,21 @@ test('stop without a checkpoint saves nothing', async () => {
   session.close();
 });
 
+test('a model that predicts no numbers ends the run at its evaluation, although every step was finite', async () => {
+  const { session, checkpoints, options, events } = setUp(tiny);
+  // Training with batch statistics never looks at the running ones; the evaluation does, and roots of negative variances are no numbers.
+  const state = session.getState();
+  session.setState({ ...state, statistics: state.statistics.map(() => -1e30) });
+  const run = train({ ...options, validation: evaluationOf(samples.slice(0, 6), 4) });
+  await expect(run).rejects.toMatchObject({
+    code: 'NON_FINITE_LOSS',
+    message: expect.stringMatching(/after step 4 \(epoch 1\) the validation loss is NaN/) as string,
+  });
+  expect(eventsOf(events, 'evaluated')).toHaveLength(1);
+  expect(checkpoints.saved).toEqual([]);
+  session.close();
+});
+
 test('a loss that is not finite ends the run before it touches the weights', async () => {
   const { plan, session, checkpoints, options } = setUp(tiny);
   const healthy = inputOf(plan, samples);

@@ -156,6 +156,9 @@ class RunProgress {
       metrics: this.lastEvaluation,
       durationMs: clock() - startedAt,
     });
+    // Batch statistics can keep every step finite while the running ones, which the model predicts with, are past saving.
+    const { loss } = this.lastEvaluation;
+    if (!Number.isFinite(loss)) throw this.diverged(this.step, `the validation loss is ${loss}`, { validationLoss: String(loss) }, 'after');
   }
 
   /** Nothing to do where this very step is already saved, or none is committed. */
@@ -191,13 +194,18 @@ class RunProgress {
     return this.diverged(this.step + 1, what, { loss: String(loss) });
   }
 
-  private diverged(step: number, what: string, details: Readonly<Record<string, unknown>>): NonFiniteLossError {
+  private diverged(
+    step: number,
+    what: string,
+    details: Readonly<Record<string, unknown>>,
+    when: 'in' | 'after' = 'in',
+  ): NonFiniteLossError {
     const epoch = this.options.plan.epochOf(step - 1);
     const good = this.lastCheckpoint
       ? `The last good checkpoint is ${this.lastCheckpoint.checkpointId} of step ${this.lastCheckpoint.step}.`
       : 'There is no checkpoint yet.';
     return new NonFiniteLossError(
-      `in step ${step} (epoch ${epoch}) ${what}: the run has diverged. ${good} Try a lower learningRate or more warmupSteps.`,
+      `${when} step ${step} (epoch ${epoch}) ${what}: the run has diverged. ${good} Try a lower learningRate or more warmupSteps.`,
       {
         step,
         epoch,
