@@ -43,7 +43,7 @@ export function assertReady(upload: UploadRecord): void {
 /** What to say when rejected files stand in the way; `rejected` may be only the first of them. */
 export function rejectedFilesError(upload: UploadRecord, rejected: readonly UploadFileRecord[]): InvalidInputError {
   return new InvalidInputError(
-    `${upload.rejectedCount} of ${upload.fileCount} files were rejected by inspection. Upload them again in a new upload, or set onRejected to SKIP to leave them out.`,
+    `${upload.rejectedCount} of ${upload.fileCount} files were rejected by inspection. Upload them again in a new upload, or leave them out (onRejected: SKIP, or roentgen import --skip-bad).`,
     rejected.map((file) => ({ field: file.fileName, message: `${file.errorCode ?? 'REJECTED'}: ${file.errorMessage ?? ''}` })),
     { rejectedCount: upload.rejectedCount },
   );
