@@ -27,6 +27,14 @@ export class InterruptedError extends Error {
   override readonly name = 'InterruptedError';
 }
 
+/** A program that was started has told itself what is wrong; only its exit code is left to pass on. */
+export class ReportedError extends Error {
+  override readonly name = 'ReportedError';
+  constructor(readonly exitCode: number) {
+    super(`It ended with exit code ${exitCode}.`);
+  }
+}
+
 /** A failure as it is shown: `error` on stdout with --json, words on stderr otherwise. */
 export interface Failure {
   readonly exitCode: number;

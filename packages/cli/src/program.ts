@@ -4,6 +4,7 @@ import { exportCommand } from './commands/export.js';
 import { importCommand } from './commands/import.js';
 import { datasetsCommand, runsCommand, workersCommand } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
+import { selftestCommand } from './commands/selftest.js';
 import { createTokenCommand, revokeTokenCommand } from './commands/tokens.js';
 import { trainCommand, watchCommand } from './commands/train.js';
 import { upCommand } from './commands/up.js';
@@ -32,6 +33,7 @@ export function createProgram(host: Host): Command {
   addUp(program, context);
   addDatasetCommands(program, context);
   addRunCommands(program, context);
+  addWorkerCommands(program, context);
   addPredictionCommands(program, context);
   addTokenCommands(program, context);
   return prepared(program, host);
@@ -121,6 +123,23 @@ function addRunCommands(program: Command, context: () => CommandContext): void {
     .command('workers')
     .description('list workers')
     .action(() => workersCommand(context()));
+}
+
+function addWorkerCommands(program: Command, context: () => CommandContext): void {
+  program
+    .command('worker')
+    .description('check what a worker will run on')
+    .command('selftest')
+    .description('check device, numbers, speed and memory on this machine; needs no API')
+    .addOption(
+      new Option('--device <device>', 'where to compute (WORKER_DEVICE; default auto: a GPU where one is visible)').choices([
+        'auto',
+        'cpu',
+        'cuda',
+      ]),
+    )
+    .option('--quick', 'smaller sizes for the speed')
+    .action((options) => selftestCommand(context(), options));
 }
 
 function addPredictionCommands(program: Command, context: () => CommandContext): void {

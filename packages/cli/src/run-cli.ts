@@ -1,5 +1,5 @@
 import { EXIT } from './exit-codes.js';
-import { failureOf, InterruptedError } from './failure.js';
+import { failureOf, InterruptedError, ReportedError } from './failure.js';
 import { Output, type OutputOptions } from './output.js';
 import { CommanderError } from 'commander';
 import { createProgram } from './program.js';
@@ -24,6 +24,7 @@ export async function runCli(args: readonly string[], host: CliHost = processHos
     return EXIT.ok;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+    if (error instanceof ReportedError) return error.exitCode;
     output.failure(failureOf(abort.signal.aborted ? abort.signal.reason : error));
     if (args.includes('--debug')) host.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
     return failureOf(abort.signal.aborted ? abort.signal.reason : error).exitCode;

@@ -3,6 +3,10 @@ export type { ClassSensitivity, EvaluationMetrics } from './classification-metri
 export * from './errors.js';
 export * from './evaluate.js';
 export * from './micro-batch.js';
+export * from './noise-samples.js';
+export { KERAS_FIXTURES } from './parity/keras-fixture.js';
+export type { KerasFixtureName } from './parity/keras-fixture.js';
+export * from './parity/keras-parity.js';
 export * from './plan.js';
 export * from './ports.js';
 export * from './prediction-session.js';

@@ -91,6 +91,20 @@ export function readWorkerConfig(environment: Environment = process.env): Worker
   };
 }
 
+/** What TensorFlow is told before it is loaded. */
+export type TensorFlowSettings = Pick<WorkerConfig, 'device' | 'intraOpThreads' | 'interOpThreads'>;
+
+/** Variables that TensorFlow reads once, when it is loaded. */
+export function tensorflowEnvironment({ device, intraOpThreads, interOpThreads }: TensorFlowSettings): Record<string, string> {
+  return {
+    TF_CPP_MIN_LOG_LEVEL: '3',
+    TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+    ...(device === 'cpu' ? { CUDA_VISIBLE_DEVICES: '-1' } : {}),
+    ...(intraOpThreads > 0 ? { TF_NUM_INTRAOP_THREADS: String(intraOpThreads) } : {}),
+    ...(interOpThreads > 0 ? { TF_NUM_INTEROP_THREADS: String(interOpThreads) } : {}),
+  };
+}
+
 /**
  * The environment of the compute process. TensorFlow and libuv read theirs once, when they are loaded, so it has to be set from outside.
  * The worker's id is settled here: a restarted compute process is the same worker, and its first heartbeat tells that it holds nothing any more.
@@ -100,12 +114,23 @@ export function computeEnvironment(config: WorkerConfig, environment: Environmen
   return {
     ...Object.fromEntries(inherited),
     WORKER_ID: config.workerId,
-    TF_CPP_MIN_LOG_LEVEL: '3',
-    TF_FORCE_GPU_ALLOW_GROWTH: 'true',
     // Decoding runs on libuv's threads, four by default.
     UV_THREADPOOL_SIZE: String(Math.max(4, config.decodeConcurrency)),
-    ...(config.device === 'cpu' ? { CUDA_VISIBLE_DEVICES: '-1' } : {}),
-    ...(config.intraOpThreads > 0 ? { TF_NUM_INTRAOP_THREADS: String(config.intraOpThreads) } : {}),
-    ...(config.interOpThreads > 0 ? { TF_NUM_INTEROP_THREADS: String(config.interOpThreads) } : {}),
+    ...tensorflowEnvironment(config),
+  };
+}
+
+/** The settings of a worker that its self-test shares; a broker and a store need not be there. */
+export type SelftestSettings = TensorFlowSettings & Pick<WorkerConfig, 'libtensorflowPath'>;
+
+/** @throws ConfigError listing every problem */
+export function readSelftestSettings(environment: Environment = process.env): SelftestSettings {
+  const { WORKER_DEVICE, WORKER_INTRA_OP_THREADS, WORKER_INTER_OP_THREADS, WORKER_LIBTENSORFLOW } = WORKER_VARIABLES;
+  const v = readVariables({ WORKER_DEVICE, WORKER_INTRA_OP_THREADS, WORKER_INTER_OP_THREADS, WORKER_LIBTENSORFLOW }, environment);
+  return {
+    device: v.WORKER_DEVICE,
+    intraOpThreads: v.WORKER_INTRA_OP_THREADS,
+    interOpThreads: v.WORKER_INTER_OP_THREADS,
+    libtensorflowPath: v.WORKER_LIBTENSORFLOW === '' ? null : v.WORKER_LIBTENSORFLOW,
   };
 }

@@ -34,7 +34,7 @@ const TIMINGS: ServiceTimings = {
 const LOG_TAIL_LINES = 20;
 const EXIT_WITH_PARENT = new URL('../../bin/exit-with-parent.mjs', import.meta.url).href;
 /** Resolved here: the service's own folder need not have it. */
-const TSX = import.meta.resolve('tsx');
+export const TSX = import.meta.resolve('tsx');
 export const REPOSITORY_ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 
 /** A service did not start, or ended before it was ready; the message ends with its last log lines. */

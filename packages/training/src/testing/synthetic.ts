@@ -1,19 +1,9 @@
-import { Philox } from '@roentgen/tensorflow';
 import type { CheckpointStore, SavedCheckpointRef, TrainingEvent, TrainingInput } from '../ports.js';
 import type { EncodedCheckpoint } from '../checkpoint.js';
 import type { EvaluationInput } from '../evaluate.js';
 import { assembleMicroBatch } from '../micro-batch.js';
 import type { TrainingSample } from '../micro-batch.js';
 import type { TrainingPlan } from '../plan.js';
-
-/** Images of random pixels with labels in turn: nothing to generalise, but a network can learn them by heart. */
-export function noiseSamples(count: number, imageSizePx: number, classes: number): TrainingSample[] {
-  return Array.from({ length: count }, (_, index) => {
-    const random = new Philox(index, [4711]);
-    const pixels = Uint8Array.from({ length: imageSizePx * imageSizePx * 3 }, () => random.nextBelow(256));
-    return { id: `noise-${index}`, label: index % classes, pixels };
-  });
-}
 
 export function inputOf(plan: TrainingPlan, samples: readonly TrainingSample[]): TrainingInput {
   return {

@@ -15,7 +15,7 @@ export function detectDevice(binding: Pick<TensorFlowBinding, 'isUsingGpuDevice'
   const hasGpu = binding.isUsingGpuDevice();
   if (preference === 'cuda' && !hasGpu) {
     throw new DeviceUnavailableError(
-      'WORKER_DEVICE=cuda, but TensorFlow sees no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES, and that set-up installed the CUDA build; or set WORKER_DEVICE=auto.',
+      'the device cuda was asked for, but TensorFlow sees no GPU: check nvidia-smi and CUDA_VISIBLE_DEVICES, and that set-up installed the CUDA build; or set WORKER_DEVICE=auto (self-test: --device auto).',
       { preference },
     );
   }

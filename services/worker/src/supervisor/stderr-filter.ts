@@ -22,7 +22,8 @@ export class StderrFilter extends Transform {
   }
 }
 
-function keepUnexpected(bytes: Buffer): string {
+/** Leaves those two lines out of a text. */
+export function keepUnexpected(bytes: Buffer): string {
   const lines = bytes.toString('utf8').split(/(?<=\n)/);
   return lines.filter((line) => !EXPECTED_LINES.some((expected) => expected.test(line))).join('');
 }

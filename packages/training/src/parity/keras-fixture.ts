@@ -16,12 +16,16 @@ const FixtureSchema = z.object({
   gradientNorms: z.record(z.string(), z.number()),
 });
 
+/** The cases that are stored: batch norm with the statistics of the batch, and with the running ones. */
+export const KERAS_FIXTURES = ['keras-b0-batch', 'keras-b0-frozen'] as const;
+export type KerasFixtureName = (typeof KERAS_FIXTURES)[number];
+
 /** What scripts/fixtures/make-keras-fixture.py wrote for one case. */
 export interface KerasFixture extends z.output<typeof FixtureSchema> {
   readonly tensors: ReadonlyMap<string, NamedTensor>;
 }
 
-export function readKerasFixture(name: string): KerasFixture {
+export function readKerasFixture(name: KerasFixtureName): KerasFixture {
   const file = (extension: string) => readFileSync(new URL(`../../fixtures/${name}.${extension}`, import.meta.url));
   return { ...FixtureSchema.parse(JSON.parse(file('json').toString())), tensors: decodeSafetensors(file('safetensors')) };
 }
