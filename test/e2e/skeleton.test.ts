@@ -292,10 +292,10 @@ describe('bad input', () => {
     expect(indivisible).toMatchObject({ field: 'recipe.globalBatchSize', message: expect.stringContaining('Use 48 or 64') as string });
   });
 
-  test('a run whose loss is not finite fails with its step and its last good checkpoint', async () => {
+  test('a run that diverges fails with its step, and what it left behind becomes neither checkpoint nor model', async () => {
     const images = await syntheticDataset({ images: 24, patients: 12, seed: 9 });
     const dataset = await importDataset(client, { name: 'to diverge', files: importFiles(images), split: SPLIT });
-    // One step per epoch: the first has a finite loss and leaves absurd weights behind, of which a checkpoint is made.
+    // One step per epoch: the first has a finite loss and leaves absurd weights behind, which its evaluation finds out.
     const recipe = {
       ...RECIPE,
       epochs: 4,
@@ -309,13 +309,12 @@ describe('bad input', () => {
     const events = await eventsOf(id);
     const run = await trainingRun(client, id);
     expect(run).toMatchObject({ status: 'FAILED', statusCode: 'NON_FINITE_LOSS', model: null });
-    const checkpoint = events.findLast((event) => event.kind === 'CHECKPOINT_SAVED');
-    expect(run.statusMessage).toMatch(/step 2 .*loss is/);
-    expect(run.statusMessage).toContain(`${checkpoint?.checkpointId} of step 1`);
+    expect(run.statusMessage).toMatch(/after step 1 \(epoch 1\) the validation loss is NaN.*There is no checkpoint yet/);
+    expect(events.filter((event) => event.kind === 'CHECKPOINT_SAVED')).toEqual([]);
     expect(events.find((event) => event.kind === 'ATTEMPT_FAILED')).toMatchObject({ failureCode: 'NON_FINITE_LOSS' });
     const watched = await shell(['watch', id]);
     expect(watched).toMatchObject({ exitCode: 4, stdout: expect.stringContaining('NON_FINITE_LOSS') as string });
-    expect(watched.stderr).toContain('step 2');
+    expect(watched.stderr).toContain('step 1');
   });
 
   test('the command line names bad rows by line before it sends anything', async () => {
