@@ -1,8 +1,10 @@
 export * from './checkpoint.js';
 export type { ClassSensitivity, EvaluationMetrics } from './classification-metrics.js';
+export * from './class-weights.js';
 export * from './errors.js';
 export * from './evaluate.js';
 export * from './micro-batch.js';
+export type { TrainingState } from './optimizer/training-state.js';
 export * from './plan.js';
 export * from './ports.js';
 export * from './prediction-session.js';

@@ -34,9 +34,8 @@ function compute(fixture: KerasFixture): { session: TrainingSession; gradients: 
     dropConnectRate: 0,
   });
   const session = TrainingSession.create({ binding, recipe, numClasses: classes });
-  const weights = fixtureVector(session.spec.parameters);
-  const empty = new Float32Array(weights.length);
-  session.setState({ weights, adamM: empty, adamV: empty, statistics: fixtureVector(session.spec.statistics) });
+  const { parameters, statistics } = session.spec;
+  session.setState({ ...session.initialState(0), weights: fixtureVector(parameters), statistics: fixtureVector(statistics) });
   const batch = {
     images: Uint8Array.from(pseudoRandom('images', n * imageSizePx * imageSizePx * 3), (value) => value & 255),
     labels: Int32Array.from({ length: n }, (_, index) => (index * 37) % classes),
