@@ -94,7 +94,7 @@ function addRunCommands(program: Command, context: () => CommandContext): void {
     .description('start a training run; flags that are left out take the default of the server')
     .requiredOption('--dataset <name|dsv_…>', 'dataset (its newest version) or dataset version')
     .option('--name <name>', 'name of the run')
-    .option('--variant <b0…b7>', 'EfficientNet variant')
+    .option('--variant <b0…b7|lite0>', 'EfficientNet variant')
     .option('--epochs <n>', 'passes over the train split', count)
     .option('--batch-size <n>', 'images per step', count)
     .option('--micro-batch-size <n>', 'images per call of the compiled step', count)

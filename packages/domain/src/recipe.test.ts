@@ -13,6 +13,8 @@ test('an empty recipe is the default one', () => {
 
 test('a variant may be written as people write it', () => {
   for (const variant of ['b3', 'B3', 'efficientnet-b3', 'EfficientNetB3']) expect(parseTrainingRecipe({ variant }).variant).toBe('B3');
+  for (const variant of ['lite0', 'Lite0', 'LITE0', 'efficientnet-lite0', 'EfficientNetLite0'])
+    expect(parseTrainingRecipe({ variant }).variant).toBe('Lite0');
 });
 
 test('every issue is told at once, with value, rule and fix', () => {

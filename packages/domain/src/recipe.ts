@@ -1,17 +1,17 @@
 import { z } from 'zod';
 import { InvalidInputError, type InputIssue } from './errors.js';
 
-/** EfficientNet variants by the names of the paper (Tan & Le 2019, table 1 and §5). */
-export const EFFICIENTNET_VARIANT_NAMES = ['B0', 'B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7'] as const;
+/** EfficientNet variants by the names of the paper (Tan & Le 2019, table 1 and §5); Lite0 is the authors' network for small devices. */
+export const EFFICIENTNET_VARIANT_NAMES = ['B0', 'B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'Lite0'] as const;
 export type EfficientNetVariant = (typeof EFFICIENTNET_VARIANT_NAMES)[number];
 
-/** `b3`, `B3` and `efficientnet-b3` all name B3; null for a name that is none. */
+/** `b3`, `B3` and `efficientnet-b3` all name B3, `efficientnet-lite0` names Lite0; null for a name that is none. */
 export function parseVariantName(name: string): EfficientNetVariant | null {
   const short = name
     .trim()
     .toUpperCase()
     .replace(/^EFFICIENTNET[-_ ]?/, '');
-  return EFFICIENTNET_VARIANT_NAMES.find((known) => known === short) ?? null;
+  return EFFICIENTNET_VARIANT_NAMES.find((known) => known.toUpperCase() === short) ?? null;
 }
 
 const VariantSchema = z.string().transform((name, ctx): EfficientNetVariant => {

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
+import type { EfficientNetVariant } from '@roentgen/domain';
 import { viewEntry } from '@roentgen/tensorflow';
 import { expect, test } from 'vitest';
+import { REFERENCE_CONVENTIONS } from './conventions.js';
+import type { ModelConventions } from './conventions.js';
 import { initializeModel } from './initialize.js';
 import { efficientNetSpec } from './spec.js';
-import type { EfficientNetVariant } from './variants.js';
 
-/** Trainable parameters with 1,000 classes, as torchvision and Keras count them. */
+/** Trainable parameters with 1,000 classes, as torchvision and Keras count them, and timm those of Lite0. */
 const PARAMETER_COUNTS: Readonly<Record<EfficientNetVariant, number>> = {
   B0: 5_288_548,
   B1: 7_794_184,
@@ -15,6 +17,7 @@ const PARAMETER_COUNTS: Readonly<Record<EfficientNetVariant, number>> = {
   B5: 30_389_784,
   B6: 43_040_704,
   B7: 66_347_960,
+  Lite0: 4_652_008,
 };
 
 test.each(Object.entries(PARAMETER_COUNTS) as [EfficientNetVariant, number][])(
@@ -34,6 +37,20 @@ test('B3 is wider and deeper than B0, its head and stem are scaled', () => {
   expect(shapes.get('predictions/kernel')).toEqual([1536, 3]);
   expect(shapes.get('block2a_se_reduce/kernel')).toEqual([1, 1, 144, 6]);
   expect(spec.statistics.entries.every(({ offset }) => offset % 16 === 0)).toBe(true);
+});
+
+test('Lite0 is B0 without squeeze-and-excitation, under conventions of its own', () => {
+  const [lite, b0] = [efficientNetSpec('Lite0', 3), efficientNetSpec('B0', 3)];
+  const names = b0.parameters.entries.map(({ name }) => name).filter((name) => !name.includes('_se_'));
+  expect(lite.parameters.entries.map(({ name }) => name)).toEqual(names);
+  expect(lite.blocks.every(({ squeezeExcite }) => squeezeExcite === null)).toBe(true);
+  expect(lite.conventions).toMatchObject({ activation: 'relu6', normalization: { scale: 1, mean: [127, 127, 127] } });
+  expect(b0.conventions).toMatchObject({ activation: 'silu', padding: 'same' });
+});
+
+test('weights of another publisher bring their conventions with them', () => {
+  const conventions: ModelConventions = { ...REFERENCE_CONVENTIONS, padding: 'symmetric', batchNormEpsilon: 1e-5 };
+  expect(efficientNetSpec('B0', 2, conventions).conventions).toEqual(conventions);
 });
 
 test('one class is nothing to choose from', () => {

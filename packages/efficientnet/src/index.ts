@@ -1,3 +1,4 @@
+export * from './conventions.js';
 export * from './errors.js';
 export * from './forward.js';
 export * from './initialize.js';

@@ -1,14 +1,22 @@
+import type { EfficientNetVariant } from '@roentgen/domain';
 import { createLayout } from '@roentgen/tensorflow';
 import type { ConvolutionRef, DenseRef, NormRef, StateLayout } from '@roentgen/tensorflow';
+import type { ModelConventions } from './conventions.js';
 import { InvalidClassCountError } from './errors.js';
 import { EFFICIENTNET_VARIANTS } from './variants.js';
-import type { EfficientNetVariant, VariantScaling } from './variants.js';
+import type { VariantFacts } from './variants.js';
 
 /** Weight decay is for kernels only; gains, offsets and biases are left out of it. */
 export type ParameterGroup = 'kernel' | 'norm' | 'bias';
 export type StatisticGroup = 'mean' | 'variance';
 
-/** One mobile inverted bottleneck with squeeze-and-excitation. */
+/** The two layers that say how much of each channel to let through. */
+export interface SqueezeExciteSpec {
+  readonly squeeze: DenseRef;
+  readonly excite: DenseRef;
+}
+
+/** One mobile inverted bottleneck. */
 export interface BlockSpec {
   readonly name: string;
   readonly inputFilters: number;
@@ -17,8 +25,8 @@ export interface BlockSpec {
   readonly expand: { readonly conv: ConvolutionRef; readonly norm: NormRef } | null;
   readonly depthwise: ConvolutionRef;
   readonly depthwiseNorm: NormRef;
-  readonly squeeze: DenseRef;
-  readonly excite: DenseRef;
+  /** Null in the Lite variants. */
+  readonly squeezeExcite: SqueezeExciteSpec | null;
   readonly project: ConvolutionRef;
   readonly projectNorm: NormRef;
   /** Input and output have the same shape, so the input is added to the output. */
@@ -29,7 +37,7 @@ export interface BlockSpec {
 export interface EfficientNetSpec {
   readonly variant: EfficientNetVariant;
   readonly numClasses: number;
-  readonly batchNormEpsilon: number;
+  readonly conventions: ModelConventions;
   readonly stem: ConvolutionRef;
   readonly stemNorm: NormRef;
   readonly blocks: readonly BlockSpec[];
@@ -63,38 +71,46 @@ const STAGES: readonly Stage[] = [
 const STEM_FILTERS = 32;
 const TOP_FILTERS = 1280;
 const SQUEEZE_RATIO = 0.25;
-/** Of the reference implementation, and of every published weight file that keeps its padding. */
-const BATCH_NORM_EPSILON = 1e-3;
 
-/** @param numClasses ≥ 2 @throws InvalidClassCountError */
-export function efficientNetSpec(variant: EfficientNetVariant, numClasses: number): EfficientNetSpec {
+/**
+ * @param numClasses ≥ 2
+ * @param conventions those of the weights; by default of the authors' own
+ * @throws InvalidClassCountError
+ */
+export function efficientNetSpec(
+  variant: EfficientNetVariant,
+  numClasses: number,
+  conventions: ModelConventions = EFFICIENTNET_VARIANTS[variant].conventions,
+): EfficientNetSpec {
   if (!Number.isInteger(numClasses) || numClasses < 2) {
     throw new InvalidClassCountError(`${numClasses} classes: a classifier needs at least 2.`, { numClasses });
   }
-  const scaling = EFFICIENTNET_VARIANTS[variant];
+  const facts = EFFICIENTNET_VARIANTS[variant];
   const tensors = new TensorList();
-  const stemFilters = scaleFilters(STEM_FILTERS, scaling);
+  const stemFilters = facts.scalesEnds ? scaleFilters(STEM_FILTERS, facts) : STEM_FILTERS;
   const stem = tensors.conv('stem_conv', 3, 3, stemFilters, 2);
   const stemNorm = tensors.norm('stem_bn', stemFilters);
   const blocks: BlockSpec[] = [];
   let filters = stemFilters;
   STAGES.forEach((stage, stageIndex) => {
-    const outputFilters = scaleFilters(stage.filters, scaling);
-    const repeats = Math.ceil(scaling.depth * stage.repeats);
+    const outputFilters = scaleFilters(stage.filters, facts);
+    const isEnd = stageIndex === 0 || stageIndex === STAGES.length - 1;
+    const repeats = isEnd && !facts.scalesEnds ? stage.repeats : Math.ceil(facts.depth * stage.repeats);
     for (let repeat = 0; repeat < repeats; repeat++) {
       const name = `block${stageIndex + 1}${String.fromCharCode('a'.charCodeAt(0) + repeat)}`;
-      blocks.push(blockSpec(tensors, name, { ...stage, stride: repeat === 0 ? stage.stride : 1 }, filters, outputFilters));
+      const shape = { ...stage, stride: repeat === 0 ? stage.stride : 1, inputFilters: filters, outputFilters };
+      blocks.push(blockSpec(tensors, name, shape, facts));
       filters = outputFilters;
     }
   });
-  const topFilters = scaleFilters(TOP_FILTERS, scaling);
+  const topFilters = facts.scalesEnds ? scaleFilters(TOP_FILTERS, facts) : TOP_FILTERS;
   const top = tensors.conv('top_conv', 1, filters, topFilters, 1);
   const topNorm = tensors.norm('top_bn', topFilters);
   const classifier = tensors.dense('predictions', [topFilters, numClasses]);
   return {
     variant,
     numClasses,
-    batchNormEpsilon: BATCH_NORM_EPSILON,
+    conventions,
     stem,
     stemNorm,
     blocks,
@@ -106,8 +122,10 @@ export function efficientNetSpec(variant: EfficientNetVariant, numClasses: numbe
   };
 }
 
-function blockSpec(tensors: TensorList, name: string, stage: Stage, inputFilters: number, outputFilters: number): BlockSpec {
-  const { expandRatio, kernelSize, stride } = stage;
+type BlockShape = Pick<Stage, 'expandRatio' | 'kernelSize' | 'stride'> & Pick<BlockSpec, 'inputFilters' | 'outputFilters'>;
+
+function blockSpec(tensors: TensorList, name: string, shape: BlockShape, { hasSqueezeExcite }: VariantFacts): BlockSpec {
+  const { expandRatio, kernelSize, stride, inputFilters, outputFilters } = shape;
   const expanded = inputFilters * expandRatio;
   const squeezed = Math.max(1, Math.floor(inputFilters * SQUEEZE_RATIO));
   // Written in the order of the layers: it is the order of the tensors in the flat vectors.
@@ -121,8 +139,12 @@ function blockSpec(tensors: TensorList, name: string, stage: Stage, inputFilters
         : null,
     depthwise: tensors.depthwise(`${name}_dwconv`, kernelSize, expanded, stride),
     depthwiseNorm: tensors.norm(`${name}_bn`, expanded),
-    squeeze: tensors.dense(`${name}_se_reduce`, [1, 1, expanded, squeezed]),
-    excite: tensors.dense(`${name}_se_expand`, [1, 1, squeezed, expanded]),
+    squeezeExcite: hasSqueezeExcite
+      ? {
+          squeeze: tensors.dense(`${name}_se_reduce`, [1, 1, expanded, squeezed]),
+          excite: tensors.dense(`${name}_se_expand`, [1, 1, squeezed, expanded]),
+        }
+      : null,
     project: tensors.conv(`${name}_project_conv`, 1, expanded, outputFilters, 1),
     projectNorm: tensors.norm(`${name}_project_bn`, outputFilters),
     hasSkip: stride === 1 && inputFilters === outputFilters,
@@ -130,7 +152,7 @@ function blockSpec(tensors: TensorList, name: string, stage: Stage, inputFilters
 }
 
 /** Channels after width scaling: a multiple of 8 that is not more than 10 % below the exact number. */
-function scaleFilters(filters: number, { width }: VariantScaling): number {
+function scaleFilters(filters: number, { width }: VariantFacts): number {
   const exact = filters * width;
   const rounded = Math.max(8, Math.floor((exact + 4) / 8) * 8);
   return rounded < 0.9 * exact ? rounded + 8 : rounded;

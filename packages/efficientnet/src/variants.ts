@@ -1,4 +1,9 @@
-export interface VariantScaling {
+import type { EfficientNetVariant } from '@roentgen/domain';
+import { LITE_CONVENTIONS, REFERENCE_CONVENTIONS } from './conventions.js';
+import type { ModelConventions } from './conventions.js';
+
+/** Everything in which the networks of the family differ. */
+export interface VariantFacts {
   /** Multiplies the number of channels. */
   readonly width: number;
   /** Multiplies the number of blocks per stage. */
@@ -7,18 +12,30 @@ export interface VariantScaling {
   readonly resolutionPx: number;
   /** Dropout before the classifier. */
   readonly dropoutRate: number;
+  /** Each block weighs its channels (Hu et al. 2018). */
+  readonly hasSqueezeExcite: boolean;
+  /** Width also scales stem and head, depth also the first and the last stage; otherwise these are as in B0. */
+  readonly scalesEnds: boolean;
+  /** Those of the authors' own weights, and of training from scratch. */
+  readonly conventions: ModelConventions;
 }
 
-/** Compound scaling of the family (Tan & Le 2019, §3.3; the numbers are those of the authors' TPU implementation). */
-export const EFFICIENTNET_VARIANTS = {
-  B0: { width: 1.0, depth: 1.0, resolutionPx: 224, dropoutRate: 0.2 },
-  B1: { width: 1.0, depth: 1.1, resolutionPx: 240, dropoutRate: 0.2 },
-  B2: { width: 1.1, depth: 1.2, resolutionPx: 260, dropoutRate: 0.3 },
-  B3: { width: 1.2, depth: 1.4, resolutionPx: 300, dropoutRate: 0.3 },
-  B4: { width: 1.4, depth: 1.8, resolutionPx: 380, dropoutRate: 0.4 },
-  B5: { width: 1.6, depth: 2.2, resolutionPx: 456, dropoutRate: 0.4 },
-  B6: { width: 1.8, depth: 2.6, resolutionPx: 528, dropoutRate: 0.5 },
-  B7: { width: 2.0, depth: 3.1, resolutionPx: 600, dropoutRate: 0.5 },
-} as const satisfies Readonly<Record<string, VariantScaling>>;
+const PAPER = { hasSqueezeExcite: true, scalesEnds: true, conventions: REFERENCE_CONVENTIONS } as const;
+/** For devices without fast sigmoids: no squeeze-and-excitation, ReLU6, ends left as they are. */
+const LITE = { hasSqueezeExcite: false, scalesEnds: false, conventions: LITE_CONVENTIONS } as const;
 
-export type EfficientNetVariant = keyof typeof EFFICIENTNET_VARIANTS;
+/**
+ * Compound scaling of the family (Tan & Le 2019, §3.3; the numbers are those of the authors' TPU implementation, where the Lite
+ * networks come from too: tensorflow/tpu, models/official/efficientnet).
+ */
+export const EFFICIENTNET_VARIANTS: Readonly<Record<EfficientNetVariant, VariantFacts>> = {
+  B0: { ...PAPER, width: 1.0, depth: 1.0, resolutionPx: 224, dropoutRate: 0.2 },
+  B1: { ...PAPER, width: 1.0, depth: 1.1, resolutionPx: 240, dropoutRate: 0.2 },
+  B2: { ...PAPER, width: 1.1, depth: 1.2, resolutionPx: 260, dropoutRate: 0.3 },
+  B3: { ...PAPER, width: 1.2, depth: 1.4, resolutionPx: 300, dropoutRate: 0.3 },
+  B4: { ...PAPER, width: 1.4, depth: 1.8, resolutionPx: 380, dropoutRate: 0.4 },
+  B5: { ...PAPER, width: 1.6, depth: 2.2, resolutionPx: 456, dropoutRate: 0.4 },
+  B6: { ...PAPER, width: 1.8, depth: 2.6, resolutionPx: 528, dropoutRate: 0.5 },
+  B7: { ...PAPER, width: 2.0, depth: 3.1, resolutionPx: 600, dropoutRate: 0.5 },
+  Lite0: { ...LITE, width: 1.0, depth: 1.0, resolutionPx: 224, dropoutRate: 0.2 },
+};

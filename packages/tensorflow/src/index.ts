@@ -3,7 +3,7 @@ export * from './graph/autodiff.js';
 export * from './graph/endpoint.js';
 export * from './graph/graph.js';
 export * as ops from './graph/ops/index.js';
-export type { Variable } from './graph/ops/index.js';
+export type { Padding, Variable } from './graph/ops/index.js';
 export * from './graph/tensor.js';
 export * from './install/index.js';
 export * from './layers/layers.js';

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { parseTrainingRecipe } from '@roentgen/domain';
-import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
+import { REFERENCE_CONVENTIONS, efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
 import { beforeAll, expect, test } from 'vitest';
 import { decodeCheckpoint, decodeModel, encodeCheckpoint } from './checkpoint.js';
 import type { EncodedCheckpoint } from './checkpoint.js';
 import { CheckpointError } from './errors.js';
-import { IMAGENET_PREPROCESSING } from './preprocessing.js';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
 import type { TrainingState } from './training-session.js';
 
@@ -14,7 +13,7 @@ const facts = {
   classes: ['normal', 'pneumonia'],
   epoch: 2,
   step: 17,
-  preprocessing: IMAGENET_PREPROCESSING,
+  conventions: { ...REFERENCE_CONVENTIONS, padding: 'symmetric', batchNormEpsilon: 1e-5 } as const,
   metrics: null,
 };
 let state: TrainingState;
@@ -42,6 +41,19 @@ test('a checkpoint comes back bit by bit, through JSON', () => {
   const decoded = decodeCheckpoint(encoded.tensors, JSON.parse(JSON.stringify(encoded.description)));
   expect(decoded.description).toEqual(encoded.description);
   for (const part of ['weights', 'adamM', 'adamV', 'statistics'] as const) expect(sameBits(decoded.state[part], state[part])).toBe(true);
+});
+
+test('a checkpoint from before conventions were written down has those of the authors', () => {
+  const { conventions, ...rest } = encoded.description;
+  const preprocessing = { inputRange: 'uint8', scale: 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+  const { description } = decodeCheckpoint(encoded.tensors, { ...rest, preprocessing });
+  expect(description).toEqual({ ...rest, conventions: REFERENCE_CONVENTIONS });
+  expect(description.conventions).not.toEqual(conventions);
+});
+
+test('conventions that nobody knows are refused: predicting under others would be silently wrong', () => {
+  const unknown = { ...encoded.description.conventions, padding: 'static' };
+  expect(() => decodeModel(encoded.tensors, { ...encoded.description, conventions: unknown })).toThrow(/conventions\.padding/);
 });
 
 test('the file is named per parameter, so that other programs can read it', () => {

@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto';
-import { TrainingRecipeSchema } from '@roentgen/domain';
+import { EFFICIENTNET_VARIANT_NAMES, TrainingRecipeSchema } from '@roentgen/domain';
 import type { TrainingRecipe } from '@roentgen/domain';
 import { EFFICIENTNET_VARIANTS, efficientNetSpec } from '@roentgen/efficientnet';
-import type { EfficientNetSpec, EfficientNetVariant, ModelVectors } from '@roentgen/efficientnet';
+import type { EfficientNetSpec, ModelConventions, ModelVectors } from '@roentgen/efficientnet';
 import { viewEntry } from '@roentgen/tensorflow';
 import type { StateLayout } from '@roentgen/tensorflow';
 import { z } from 'zod';
 import type { EvaluationMetrics } from './classification-metrics.js';
 import { CheckpointError } from './errors.js';
-import { PreprocessingSchema } from './preprocessing.js';
-import type { Preprocessing } from './preprocessing.js';
+import { ModelConventionsSchema } from './preprocessing.js';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
 import type { NamedTensor } from './safetensors.js';
 import type { TrainingState } from './training-session.js';
@@ -18,7 +17,6 @@ export const CHECKPOINT_FORMAT = 'roentgen-checkpoint/1';
 const ADAM_M = 'adam/m/';
 const ADAM_V = 'adam/v/';
 
-const VARIANT_NAMES = Object.keys(EFFICIENTNET_VARIANTS) as EfficientNetVariant[];
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 
 const EvaluationMetricsSchema: z.ZodType<EvaluationMetrics> = z.object({
@@ -35,10 +33,9 @@ const EvaluationMetricsSchema: z.ZodType<EvaluationMetrics> = z.object({
   auroc: z.number().nullable(),
 });
 
-/** What lies beside the tensor file: everything needed to go on or to predict, and the hash that ties the two together. */
-export const CheckpointDescriptionSchema = z.object({
+const DescriptionFields = z.object({
   format: z.literal(CHECKPOINT_FORMAT),
-  variant: z.enum(VARIANT_NAMES),
+  variant: z.enum(EFFICIENTNET_VARIANT_NAMES),
   imageSizePx: z.int().positive(),
   /** In the order of the logits. */
   classes: z.array(z.string()).min(2),
@@ -49,11 +46,18 @@ export const CheckpointDescriptionSchema = z.object({
   step: z.int().min(0),
   /** Hash of names, shapes and order of all tensors. */
   layoutHash: sha256Hex,
-  preprocessing: PreprocessingSchema,
+  /** Left out in the first checkpoints: their weights were trained under the conventions of the variant's authors. */
+  conventions: ModelConventionsSchema.optional(),
   /** On the validation split at this step; null when it was not evaluated. */
   metrics: EvaluationMetricsSchema.nullable(),
   tensors: z.object({ sha256: sha256Hex, bytes: z.int().positive() }),
 });
+
+/** What lies beside the tensor file: everything needed to go on or to predict, and the hash that ties the two together. */
+export const CheckpointDescriptionSchema = DescriptionFields.transform(({ conventions, ...description }) => ({
+  ...description,
+  conventions: conventions ?? EFFICIENTNET_VARIANTS[description.variant].conventions,
+}));
 export type CheckpointDescription = z.output<typeof CheckpointDescriptionSchema>;
 
 export interface CheckpointFacts {
@@ -61,7 +65,7 @@ export interface CheckpointFacts {
   readonly classes: readonly string[];
   readonly epoch: number;
   readonly step: number;
-  readonly preprocessing: Preprocessing;
+  readonly conventions: ModelConventions;
   readonly metrics: EvaluationMetrics | null;
 }
 
@@ -84,7 +88,7 @@ export interface Model extends ModelVectors {
 
 export function encodeCheckpoint(state: TrainingState, facts: CheckpointFacts): EncodedCheckpoint {
   const { recipe, classes } = facts;
-  const spec = efficientNetSpec(recipe.variant, classes.length);
+  const spec = efficientNetSpec(recipe.variant, classes.length, facts.conventions);
   const tensors = encodeSafetensors(
     [
       ...namedTensors(state.weights, spec.parameters),
@@ -148,7 +152,7 @@ function open(file: Uint8Array, input: unknown) {
       `the tensor file has SHA-256 ${sha256}, its description says ${description.tensors.sha256}: it is damaged or belongs to another checkpoint.`,
     );
   }
-  const spec = efficientNetSpec(description.variant, description.classes.length);
+  const spec = efficientNetSpec(description.variant, description.classes.length, description.conventions);
   if (layoutHash(spec) !== description.layoutHash) {
     throw new CheckpointError(
       `the tensors of this ${description.variant} are laid out as ${description.layoutHash}, this program lays them out as ${layoutHash(spec)}.`,

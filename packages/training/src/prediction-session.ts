@@ -1,11 +1,10 @@
+import type { EfficientNetVariant } from '@roentgen/domain';
 import { efficientNetSpec } from '@roentgen/efficientnet';
-import type { EfficientNetVariant, ModelVectors } from '@roentgen/efficientnet';
+import type { ModelConventions, ModelVectors } from '@roentgen/efficientnet';
 import { Session } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { predictImages } from './predictor.js';
 import type { Predictions } from './predictor.js';
-import { IMAGENET_PREPROCESSING } from './preprocessing.js';
-import type { Preprocessing } from './preprocessing.js';
 import { buildPredictionGraph } from './training-graph.js';
 
 export interface PredictionSessionOptions {
@@ -14,8 +13,8 @@ export interface PredictionSessionOptions {
   readonly numClasses: number;
   readonly imageSizePx: number;
   readonly batchSize: number;
-  /** Those of the checkpoint; ImageNet's by default. */
-  readonly preprocessing?: Preprocessing;
+  /** Those of the checkpoint; by default of the variant's authors. */
+  readonly conventions?: ModelConventions;
 }
 
 /** A model that only predicts. Set its weights before the first prediction. */
@@ -25,15 +24,8 @@ export class PredictionSession {
     private readonly graph: ReturnType<typeof buildPredictionGraph>,
   ) {}
 
-  static create({
-    binding,
-    variant,
-    numClasses,
-    imageSizePx,
-    batchSize,
-    preprocessing = IMAGENET_PREPROCESSING,
-  }: PredictionSessionOptions): PredictionSession {
-    const graph = buildPredictionGraph({ spec: efficientNetSpec(variant, numClasses), imageSizePx, batchSize, preprocessing });
+  static create({ binding, variant, numClasses, imageSizePx, batchSize, conventions }: PredictionSessionOptions): PredictionSession {
+    const graph = buildPredictionGraph({ spec: efficientNetSpec(variant, numClasses, conventions), imageSizePx, batchSize });
     return new PredictionSession(Session.load(binding, graph.compiled), graph);
   }
 

@@ -1,28 +1,27 @@
+import type { ModelConventions, Normalization } from '@roentgen/efficientnet';
 import { ops } from '@roentgen/tensorflow';
 import type { Graph, Tensor } from '@roentgen/tensorflow';
 import { z } from 'zod';
 
 const perChannel = z.tuple([z.number(), z.number(), z.number()]);
 
-/** From RGB bytes to what the network sees: (byte / scale − mean) / std per channel. Part of a checkpoint: weights mean nothing without it. */
-export const PreprocessingSchema = z.strictObject({
-  inputRange: z.literal('uint8'),
-  scale: z.literal(255),
+export const NormalizationSchema = z.strictObject({
+  scale: z.number().positive(),
   mean: perChannel,
-  std: perChannel,
+  std: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]),
 });
-export type Preprocessing = z.output<typeof PreprocessingSchema>;
 
-/** Mean and standard deviation of ImageNet's training images, as torchvision and timm use them. */
-export const IMAGENET_PREPROCESSING: Preprocessing = {
-  inputRange: 'uint8',
-  scale: 255,
-  mean: [0.485, 0.456, 0.406],
-  std: [0.229, 0.224, 0.225],
-};
+/** Part of a checkpoint: the same weights predict something else under other conventions. */
+export const ModelConventionsSchema: z.ZodType<ModelConventions> = z.strictObject({
+  padding: z.enum(['same', 'symmetric']),
+  batchNormEpsilon: z.number().positive(),
+  activation: z.enum(['silu', 'relu6']),
+  normalization: NormalizationSchema,
+  interpolation: z.literal('bicubic'),
+});
 
 /** Done in the graph, so that images cross the border as bytes. images: [n, h, w, 3] uint8 → float32 */
-export function normalizeImages(graph: Graph, images: Tensor, { scale, mean, std }: Preprocessing): Tensor {
+export function normalizeImages(graph: Graph, images: Tensor, { scale, mean, std }: Normalization): Tensor {
   const offset = graph.constant(
     'float32',
     [3],

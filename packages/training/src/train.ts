@@ -174,7 +174,7 @@ class RunProgress {
       classes,
       epoch,
       step,
-      preprocessing: session.preprocessing,
+      conventions: session.spec.conventions,
       metrics,
     });
     this.lastCheckpoint = await checkpoints.save(encoded);

@@ -4,13 +4,11 @@ import type { DropRates, EfficientNetSpec } from '@roentgen/efficientnet';
 import { Graph, Layers, expectDType, ops, pack, unpack } from '@roentgen/tensorflow';
 import type { CompiledGraph, Tensor, Variable } from '@roentgen/tensorflow';
 import { normalizeImages } from './preprocessing.js';
-import type { Preprocessing } from './preprocessing.js';
 
 export interface TrainingGraphOptions
   extends DropRates, Pick<TrainingRecipe, 'imageSizePx' | 'microBatchSize' | 'batchNorm' | 'labelSmoothing' | 'optimizer'> {
   readonly spec: EfficientNetSpec;
   readonly evaluationBatchSize: number;
-  readonly preprocessing: Preprocessing;
 }
 
 /** Everything that training asks of the accelerator, as one graph with five ways in. */
@@ -24,7 +22,7 @@ interface ModelVariables {
 
 /** Vectors P = spec.parameters.length and B = spec.statistics.length; n = microBatchSize, s = imageSizePx, k = classes. */
 export function buildTrainingGraph(options: TrainingGraphOptions) {
-  const { spec, imageSizePx, evaluationBatchSize, preprocessing } = options;
+  const { spec, imageSizePx, evaluationBatchSize } = options;
   const graph = new Graph();
   const variables = {
     ...declareModel(graph, spec),
@@ -36,7 +34,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions) {
     getState: addGetState(graph, variables),
     gradients: addGradients(graph, variables, options),
     apply: addApply(graph, variables, options),
-    predict: addPredict(graph, variables, { spec, imageSizePx, batchSize: evaluationBatchSize, preprocessing }),
+    predict: addPredict(graph, variables, { spec, imageSizePx, batchSize: evaluationBatchSize }),
   };
   return { compiled: graph.compile(), ...endpoints };
 }
@@ -66,16 +64,17 @@ function addGetState<N extends string>(graph: Graph, variables: Readonly<Record<
 
 /** The gradient of one micro-batch. Assigns nothing: a step that is computed again must not move the running statistics twice. */
 function addGradients(graph: Graph, variables: ModelVariables, options: TrainingGraphOptions) {
-  const { spec, imageSizePx, microBatchSize: n, labelSmoothing, batchNorm, preprocessing } = options;
+  const { spec, imageSizePx, microBatchSize: n, labelSmoothing, batchNorm } = options;
   const images = graph.placeholder('gradients/images', 'uint8', [n, imageSizePx, imageSizePx, 3]);
   const labels = graph.placeholder('gradients/labels', 'int32', [n]);
   const sampleWeights = graph.placeholder('gradients/sample_weights', 'float32', [n]);
   const dropoutSeed = graph.placeholder('gradients/dropout_seed', 'int32', [2]);
   const parameters = unpack(graph, ops.read(graph, variables.weights), spec.parameters);
   const statistics = unpack(graph, ops.read(graph, variables.statistics), spec.statistics);
-  const nn = new Layers({ graph, parameters, statistics, batchNorm, batchNormEpsilon: spec.batchNormEpsilon, dropoutSeed });
+  const { conventions } = spec;
+  const nn = new Layers({ graph, parameters, statistics, batchNorm, conventions, dropoutSeed });
 
-  const logits = forward(nn, spec, normalizeImages(graph, images, preprocessing), options);
+  const logits = forward(nn, spec, normalizeImages(graph, images, conventions.normalization), options);
   const lossSum = nn.weightedCrossEntropySum(logits, labels, sampleWeights, labelSmoothing);
   const gradients = nn.tape.gradients(lossSum, [...parameters.values()]);
 
@@ -133,21 +132,20 @@ interface PredictionGraphOptions {
   readonly spec: EfficientNetSpec;
   readonly imageSizePx: number;
   readonly batchSize: number;
-  readonly preprocessing: Preprocessing;
 }
 
 /** Logits and probabilities with the running statistics, without dropout. */
-function addPredict(graph: Graph, variables: ModelVariables, { spec, imageSizePx, batchSize, preprocessing }: PredictionGraphOptions) {
+function addPredict(graph: Graph, variables: ModelVariables, { spec, imageSizePx, batchSize }: PredictionGraphOptions) {
   const images = graph.placeholder('predict/images', 'uint8', [batchSize, imageSizePx, imageSizePx, 3]);
   const nn = new Layers({
     graph,
     parameters: unpack(graph, ops.read(graph, variables.weights), spec.parameters),
     statistics: unpack(graph, ops.read(graph, variables.statistics), spec.statistics),
     batchNorm: 'frozen',
-    batchNormEpsilon: spec.batchNormEpsilon,
+    conventions: spec.conventions,
     dropoutSeed: null,
   });
-  const logits = forward(nn, spec, normalizeImages(graph, images, preprocessing), { dropoutRate: 0, dropConnectRate: 0 });
+  const logits = forward(nn, spec, normalizeImages(graph, images, spec.conventions.normalization), { dropoutRate: 0, dropConnectRate: 0 });
   return graph.endpoint(
     'predict',
     { images },

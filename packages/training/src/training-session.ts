@@ -1,15 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { TrainingRecipe } from '@roentgen/domain';
 import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
-import type { EfficientNetSpec } from '@roentgen/efficientnet';
+import type { EfficientNetSpec, ModelConventions } from '@roentgen/efficientnet';
 import { Session } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { InvalidBatchError } from './errors.js';
 import type { MicroBatch } from './micro-batch.js';
 import { predictImages } from './predictor.js';
 import type { Predictions } from './predictor.js';
-import { IMAGENET_PREPROCESSING } from './preprocessing.js';
-import type { Preprocessing } from './preprocessing.js';
 import type { StepGradients } from './step-gradients.js';
 import { buildTrainingGraph } from './training-graph.js';
 import type { TrainingGraph } from './training-graph.js';
@@ -28,6 +26,8 @@ export interface TrainingSessionOptions {
   readonly binding: TensorFlowBinding;
   readonly recipe: TrainingRecipe;
   readonly numClasses: number;
+  /** Those of the weights that training starts from; by default of the variant's authors. */
+  readonly conventions?: ModelConventions;
   /** Images per predict call; microBatchSize by default. */
   readonly evaluationBatchSize?: number;
 }
@@ -45,15 +45,20 @@ export class TrainingSession {
   private constructor(
     readonly recipe: TrainingRecipe,
     readonly spec: EfficientNetSpec,
-    readonly preprocessing: Preprocessing,
     private readonly session: Session,
     private readonly graph: TrainingGraph,
   ) {}
 
-  static create({ binding, recipe, numClasses, evaluationBatchSize = recipe.microBatchSize }: TrainingSessionOptions): TrainingSession {
-    const spec = efficientNetSpec(recipe.variant, numClasses);
-    const graph = buildTrainingGraph({ ...recipe, spec, evaluationBatchSize, preprocessing: IMAGENET_PREPROCESSING });
-    return new TrainingSession(recipe, spec, IMAGENET_PREPROCESSING, Session.load(binding, graph.compiled), graph);
+  static create({
+    binding,
+    recipe,
+    numClasses,
+    conventions,
+    evaluationBatchSize = recipe.microBatchSize,
+  }: TrainingSessionOptions): TrainingSession {
+    const spec = efficientNetSpec(recipe.variant, numClasses, conventions);
+    const graph = buildTrainingGraph({ ...recipe, spec, evaluationBatchSize });
+    return new TrainingSession(recipe, spec, Session.load(binding, graph.compiled), graph);
   }
 
   /** Starting weights as a function of the seed, empty optimiser state. */

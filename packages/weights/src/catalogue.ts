@@ -1,4 +1,4 @@
-import type { EfficientNetVariant } from '@roentgen/efficientnet';
+import type { EfficientNetVariant } from '@roentgen/domain';
 import type { WeightFacts, WeightSource } from './mapping/sources.js';
 
 /** Where a published file lies. */
@@ -23,7 +23,7 @@ export type PublishedDigest =
   | { readonly kind: 'md5'; readonly hex: string };
 
 export interface CatalogueEntry {
-  readonly variant: EfficientNetVariant | 'Lite0';
+  readonly variant: EfficientNetVariant;
   readonly source: WeightSource;
   readonly classes: number;
   readonly location: WeightsLocation;

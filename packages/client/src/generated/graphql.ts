@@ -53,7 +53,7 @@ export type Device =
   | 'CPU'
   | 'CUDA';
 
-/** Tan & Le 2019, table 1. */
+/** Tan & Le 2019, table 1; LITE0 is the authors’ network for small devices. */
 export type EfficientNetVariant =
   | 'B0'
   | 'B1'
@@ -62,7 +62,8 @@ export type EfficientNetVariant =
   | 'B4'
   | 'B5'
   | 'B6'
-  | 'B7';
+  | 'B7'
+  | 'LITE0';
 
 export type FinalizeDatasetInput = {
   /** 1 to 200 characters; an existing dataset gets a new version. */
@@ -225,7 +226,7 @@ export type TrainingRecipeInput = {
   readonly schedule?: ScheduleInput;
   /** 0 to 2,147,483,647; decides weights, order, augmentation and dropout. */
   readonly seed?: number;
-  /** One of B0, B1, B2, B3, B4, B5, B6, B7; efficientnet-b3 is B3 too. */
+  /** One of B0, B1, B2, B3, B4, B5, B6, B7, Lite0; in any case, and efficientnet-b3 is B3 too. */
   readonly variant?: string;
 };
 

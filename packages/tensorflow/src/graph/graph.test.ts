@@ -24,7 +24,7 @@ test('operations that do not fit say the operation and both shapes', () => {
   expect(() => ops.matMul(graph, a, b)).toThrow(ShapeError);
   expect(() => ops.matMul(graph, a, b)).toThrow('inner sizes of float32 [2, 3] and float32 [4, 5] differ (3 and 4)');
   expect(() => ops.add(graph, a, b)).toThrow(/AddV2: float32 \[2, 3\] and float32 \[4, 5\] cannot be broadcast/);
-  expect(() => ops.convolution(graph, 'full', image, kernel, 1)).toThrow(/has 3 channels, kernel .* takes 4/);
+  expect(() => ops.convolution(graph, 'full', image, kernel, { stride: 1, padding: 'same' })).toThrow(/has 3 channels, kernel .* takes 4/);
   expect(() => ops.reshape(graph, a, [7])).toThrow(/has 6 elements, \[7\] needs 7/);
 });
 
@@ -44,6 +44,8 @@ test('convolutions with SAME padding keep ⌈size / stride⌉ pixels', () => {
   const graph = new Graph();
   const image = graph.placeholder('image', 'float32', [2, 75, 33, 3]);
   const kernel = graph.placeholder('kernel', 'float32', [3, 3, 3, 8]);
-  expect(ops.convolution(graph, 'full', image, kernel, 2).shape).toEqual([2, 38, 17, 8]);
-  expect(ops.convolution(graph, 'depthwise', image, graph.placeholder('k', 'float32', [5, 5, 3, 1]), 1).shape).toEqual([2, 75, 33, 3]);
+  expect(ops.convolution(graph, 'full', image, kernel, { stride: 2, padding: 'same' }).shape).toEqual([2, 38, 17, 8]);
+  expect(
+    ops.convolution(graph, 'depthwise', image, graph.placeholder('k', 'float32', [5, 5, 3, 1]), { stride: 1, padding: 'same' }).shape,
+  ).toEqual([2, 75, 33, 3]);
 });

@@ -2,7 +2,7 @@ import { GraphError } from '../errors.js';
 import { Tape } from '../graph/autodiff.js';
 import type { Graph } from '../graph/graph.js';
 import * as ops from '../graph/ops/index.js';
-import type { ConvolutionKind, Moments } from '../graph/ops/index.js';
+import type { ConvolutionKind, Moments, Padding } from '../graph/ops/index.js';
 import { sizeOf } from '../graph/tensor.js';
 import type { Tensor } from '../graph/tensor.js';
 
@@ -22,6 +22,16 @@ export interface DenseRef {
   readonly name: string;
 }
 
+export type Activation = 'silu' | 'relu6';
+
+/** What all layers of a network have in common. Weights mean something only under the conventions that they were trained with. */
+export interface LayerConventions {
+  readonly padding: Padding;
+  /** Added to the variance. */
+  readonly batchNormEpsilon: number;
+  readonly activation: Activation;
+}
+
 export interface LayersOptions {
   readonly graph: Graph;
   /** Trainable tensors by name. */
@@ -30,7 +40,7 @@ export interface LayersOptions {
   readonly statistics: ReadonlyMap<string, Tensor>;
   /** `batch` normalises with the moments of the batch itself, `frozen` with the running statistics. */
   readonly batchNorm: 'batch' | 'frozen';
-  readonly batchNormEpsilon: number;
+  readonly conventions: LayerConventions;
   /** [2] int32 that all randomness of this pass is a function of; null switches dropout and drop-connect off. */
   readonly dropoutSeed: Tensor | null;
 }
@@ -51,22 +61,23 @@ export class Layers {
     this.tape = new Tape(options.graph);
   }
 
-  /** Convolution with SAME padding. [n, h, w, in] → [n, ⌈h/stride⌉, ⌈w/stride⌉, out] */
+  /** [n, h, w, in] → [n, ⌈h/stride⌉, ⌈w/stride⌉, out] */
   conv(x: Tensor, ref: ConvolutionRef): Tensor {
     return this.convolution('full', x, ref);
   }
 
-  /** One filter per channel, SAME padding. [n, h, w, c] → [n, ⌈h/stride⌉, ⌈w/stride⌉, c] */
+  /** One filter per channel. [n, h, w, c] → [n, ⌈h/stride⌉, ⌈w/stride⌉, c] */
   depthwiseConv(x: Tensor, ref: ConvolutionRef): Tensor {
     return this.convolution('depthwise', x, ref);
   }
 
   private convolution(kind: ConvolutionKind, x: Tensor, { name, stride }: ConvolutionRef): Tensor {
     const kernel = this.parameter(`${name}/kernel`);
-    const y = ops.convolution(this.graph, kind, x, kernel, stride);
+    const window = { stride, padding: this.options.conventions.padding };
+    const y = ops.convolution(this.graph, kind, x, kernel, window);
     this.tape.record([x, kernel], y, (dy) => [
-      ops.convolutionInputGrad(this.graph, kind, x.shape, kernel, dy, stride),
-      ops.convolutionKernelGrad(this.graph, kind, x, kernel.shape, dy, stride),
+      ops.convolutionInputGrad(this.graph, kind, x.shape, kernel, dy, window),
+      ops.convolutionKernelGrad(this.graph, kind, x, kernel.shape, dy, window),
     ]);
     return y;
   }
@@ -75,7 +86,7 @@ export class Layers {
   batchNorm(x: Tensor, { name }: NormRef): Tensor {
     const gamma = this.parameter(`${name}/gamma`);
     const beta = this.parameter(`${name}/beta`);
-    const epsilon = this.options.batchNormEpsilon;
+    const epsilon = this.options.conventions.batchNormEpsilon;
     const moments: Moments =
       this.options.batchNorm === 'batch'
         ? null
@@ -89,12 +100,24 @@ export class Layers {
     return forward.y;
   }
 
+  /** The network's non-linearity, silu or relu6 by its conventions. Any shape. */
+  activation(x: Tensor): Tensor {
+    return this.options.conventions.activation === 'silu' ? this.silu(x) : this.relu6(x);
+  }
+
   /** SiLU, x · σ(x) (Elfwing et al. 2018). Keeps σ for the backward pass: recomputing it costs 25 % of the step. */
   silu(x: Tensor): Tensor {
     const s = ops.sigmoid(this.graph, x);
     const y = ops.mul(this.graph, x, s);
     // dy · (s + x · s · (1 − s)) in three passes, without a temporary for dy · x.
     this.tape.record([x], y, (dy) => [ops.mul(this.graph, dy, ops.add(this.graph, s, ops.sigmoidGrad(this.graph, s, x)))]);
+    return y;
+  }
+
+  /** min(max(x, 0), 6) (Krizhevsky 2010): bounded, so that it survives quantisation. Keeps y: x is then free. */
+  relu6(x: Tensor): Tensor {
+    const y = ops.relu6(this.graph, x);
+    this.tape.record([x], y, (dy) => [ops.relu6Grad(this.graph, y, dy)]);
     return y;
   }
 

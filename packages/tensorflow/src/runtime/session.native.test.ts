@@ -28,7 +28,11 @@ function sampleGraph() {
   const images = graph.placeholder('images', 'uint8', [1, 4, 4, 1]);
   const floats = ops.cast(graph, images, 'float32');
   const kernel = graph.constant('float32', [3, 3, 1, 1], new Float32Array(9).fill(1));
-  const blur = graph.endpoint('blur', { images }, { sums: expectDType(ops.convolution(graph, 'full', floats, kernel, 1), 'float32') });
+  const blur = graph.endpoint(
+    'blur',
+    { images },
+    { sums: expectDType(ops.convolution(graph, 'full', floats, kernel, { stride: 1, padding: 'same' }), 'float32') },
+  );
   return { compiled: graph.compile(), set, get, increase, blur };
 }
 

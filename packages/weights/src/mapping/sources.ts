@@ -1,4 +1,4 @@
-import type { EfficientNetVariant } from '@roentgen/efficientnet';
+import type { EfficientNetVariant } from '@roentgen/domain';
 
 /** How a library names an EfficientNet's tensors. */
 export type WeightNaming = 'torchvision' | 'timm' | 'keras' | 'efficientnet-pytorch';

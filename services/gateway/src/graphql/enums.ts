@@ -50,7 +50,11 @@ export const MetricKindEnum = graphqlEnum('MetricKind', METRIC_KINDS, 'The value
 export const JobStatusEnum = graphqlEnum('JobStatus', JOB_STATUSES, 'SUCCEEDED and FAILED are final.');
 export const DeviceEnum = graphqlEnum('Device', DEVICES, 'What a worker computes on.');
 export const WorkerStateEnum = graphqlEnum('WorkerState', WORKER_STATES, 'What a worker last said that it does.');
-export const VariantEnum = graphqlEnum('EfficientNetVariant', EFFICIENTNET_VARIANT_NAMES, 'Tan & Le 2019, table 1.');
+export const VariantEnum = graphqlEnum(
+  'EfficientNetVariant',
+  EFFICIENTNET_VARIANT_NAMES,
+  'Tan & Le 2019, table 1; LITE0 is the authors’ network for small devices.',
+);
 export const BatchNormEnum = graphqlEnum(
   'BatchNormMode',
   ['batch', 'frozen'],

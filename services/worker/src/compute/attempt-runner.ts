@@ -60,7 +60,12 @@ export class AttemptRunner {
     const sizes = await network.openInput(startStep);
     const plan = new TrainingPlan(recipe, sizes.trainSamples);
     // From here on this thread computes; images are loaded meanwhile.
-    const session = TrainingSession.create({ binding, recipe, numClasses: dataset.classes.length });
+    const session = TrainingSession.create({
+      binding,
+      recipe,
+      numClasses: dataset.classes.length,
+      ...(resumed && { conventions: resumed.description.conventions }),
+    });
     try {
       session.setState(resumed?.state ?? session.initialState(recipe.seed));
       // The first call of each endpoint costs seconds of graph optimisation: here, not in the first step's time.

@@ -23,7 +23,7 @@ export class ModelHost {
   /** @throws CheckpointError naming what is wrong with the files */
   loadModel(checkpointId: CheckpointId, { tensors, description }: CheckpointBytes): LoadedModel {
     const decoded = decodeModel(tensors, description);
-    const { variant, classes, imageSizePx, preprocessing } = decoded.description;
+    const { variant, classes, imageSizePx, conventions } = decoded.description;
     this.close();
     const model = { checkpointId, imageSizePx, batchSize: BATCH_SIZE, numClasses: classes.length };
     const session = PredictionSession.create({
@@ -32,7 +32,7 @@ export class ModelHost {
       numClasses: classes.length,
       imageSizePx,
       batchSize: BATCH_SIZE,
-      preprocessing,
+      conventions,
     });
     session.setWeights(decoded);
     this.current = { model, session };

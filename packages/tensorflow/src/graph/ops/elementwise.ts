@@ -31,6 +31,15 @@ export function sigmoidGrad(graph: Graph, y: Tensor, dy: Tensor): Tensor {
   return only(graph.addNode('SigmoidGrad', [y, dy], elementType(y), [{ dtype: y.dtype, shape: y.shape }]));
 }
 
+/** min(max(x, 0), 6). */
+export const relu6 = (graph: Graph, x: Tensor): Tensor => unary(graph, 'Relu6', x);
+
+/** dy where 0 < y < 6, else 0, where y = relu6(x): TensorFlow's fused kernel. */
+export function relu6Grad(graph: Graph, y: Tensor, dy: Tensor): Tensor {
+  expectShape('Relu6Grad', 'dy', dy, y.shape);
+  return only(graph.addNode('Relu6Grad', [dy, y], elementType(y), [{ dtype: y.dtype, shape: y.shape }]));
+}
+
 /** Sum of tensors of one shape. */
 export function addN(graph: Graph, tensors: readonly [Tensor, ...Tensor[]]): Tensor {
   const [first, ...rest] = tensors;

@@ -45,21 +45,37 @@ export type ConvolutionKind = 'full' | 'depthwise';
 
 const FORWARD: Readonly<Record<ConvolutionKind, string>> = { full: 'Conv2D', depthwise: 'DepthwiseConv2dNative' };
 
-function convolutionAttributes(x: Tensor, stride: number): Attributes {
+/**
+ * What surrounds the image, so that the output has ⌈size / stride⌉ pixels: `same` is TensorFlow's rule, which puts an odd pixel at the
+ * bottom and right; `symmetric` is PyTorch's habit, ⌊kernel / 2⌋ on every side. They differ where a stride of 2 meets an even size.
+ */
+export type Padding = 'same' | 'symmetric';
+
+/** How a convolution moves over the image. */
+export interface ConvolutionWindow {
+  readonly stride: number;
+  readonly padding: Padding;
+}
+
+function convolutionAttributes(x: Tensor, [kernelHeight = 1, kernelWidth = 1]: Shape, { stride, padding }: ConvolutionWindow): Attributes {
+  const [vertical, horizontal] = [Math.floor(kernelHeight / 2), Math.floor(kernelWidth / 2)];
+  // With stride 1 both rules say the same, and SAME has the faster kernels.
+  const explicit = padding === 'symmetric' && stride > 1;
   return {
     ...elementType(x),
     ...CHANNELS_LAST,
     strides: intsAttribute([1, stride, stride, 1]),
     dilations: intsAttribute([1, 1, 1, 1]),
-    padding: stringAttribute('SAME'),
+    padding: stringAttribute(explicit ? 'EXPLICIT' : 'SAME'),
+    ...(explicit && { explicit_paddings: intsAttribute([0, 0, vertical, vertical, horizontal, horizontal, 0, 0]) }),
   };
 }
 
-/** 2-D convolution with SAME padding. x: [n, h, w, in] → [n, ⌈h/stride⌉, ⌈w/stride⌉, out] */
-export function convolution(graph: Graph, kind: ConvolutionKind, x: Tensor, kernel: Tensor, stride: number): Tensor {
+/** 2-D convolution with a kernel of odd sides. x: [n, h, w, in] → [n, ⌈h/stride⌉, ⌈w/stride⌉, out] */
+export function convolution(graph: Graph, kind: ConvolutionKind, x: Tensor, kernel: Tensor, window: ConvolutionWindow): Tensor {
   const op = FORWARD[kind];
   const [n, height, width, channels] = rank4(op, 'x', x);
-  const [, , kernelIn, kernelOut] = rank4(op, 'kernel', kernel);
+  const [kernelHeight, kernelWidth, kernelIn, kernelOut] = rank4(op, 'kernel', kernel);
   if (channels !== kernelIn) {
     throw new ShapeError(`${op}: x ${describe(x)} has ${channels} channels, kernel ${describe(kernel)} takes ${kernelIn}.`, {
       op,
@@ -67,8 +83,15 @@ export function convolution(graph: Graph, kind: ConvolutionKind, x: Tensor, kern
       kernel: kernel.shape,
     });
   }
+  if (window.padding === 'symmetric' && (kernelHeight % 2 === 0 || kernelWidth % 2 === 0)) {
+    throw new ShapeError(`${op}: kernel ${describe(kernel)} has an even side, symmetric padding needs odd ones.`, {
+      op,
+      kernel: kernel.shape,
+    });
+  }
+  const { stride } = window;
   const shape = [n, Math.ceil(height / stride), Math.ceil(width / stride), kind === 'full' ? kernelOut : kernelIn * kernelOut];
-  return only(graph.addNode(op, [x, kernel], convolutionAttributes(x, stride), [{ dtype: x.dtype, shape }]));
+  return only(graph.addNode(op, [x, kernel], convolutionAttributes(x, kernel.shape, window), [{ dtype: x.dtype, shape }]));
 }
 
 /** Gradient of a convolution by its input, which had shape `xShape`. */
@@ -78,13 +101,11 @@ export function convolutionInputGrad(
   xShape: Shape,
   kernel: Tensor,
   dy: Tensor,
-  stride: number,
+  window: ConvolutionWindow,
 ): Tensor {
-  return only(
-    graph.addNode(`${FORWARD[kind]}BackpropInput`, [graph.ints(xShape), kernel, dy], convolutionAttributes(dy, stride), [
-      { dtype: dy.dtype, shape: xShape },
-    ]),
-  );
+  const attributes = convolutionAttributes(dy, kernel.shape, window);
+  const inputs = [graph.ints(xShape), kernel, dy];
+  return only(graph.addNode(`${FORWARD[kind]}BackpropInput`, inputs, attributes, [{ dtype: dy.dtype, shape: xShape }]));
 }
 
 /** Gradient of a convolution by its kernel, which had shape `kernelShape`. */
@@ -94,11 +115,9 @@ export function convolutionKernelGrad(
   x: Tensor,
   kernelShape: Shape,
   dy: Tensor,
-  stride: number,
+  window: ConvolutionWindow,
 ): Tensor {
-  return only(
-    graph.addNode(`${FORWARD[kind]}BackpropFilter`, [x, graph.ints(kernelShape), dy], convolutionAttributes(x, stride), [
-      { dtype: x.dtype, shape: kernelShape },
-    ]),
-  );
+  const attributes = convolutionAttributes(x, kernelShape, window);
+  const inputs = [x, graph.ints(kernelShape), dy];
+  return only(graph.addNode(`${FORWARD[kind]}BackpropFilter`, inputs, attributes, [{ dtype: x.dtype, shape: kernelShape }]));
 }

@@ -33,7 +33,7 @@ export class AugmentationInput {
 export class TrainingRecipeInput {
   @Field(() => String, {
     defaultValue: DEFAULTS.variant,
-    description: `One of ${EFFICIENTNET_VARIANT_NAMES.join(', ')}; efficientnet-b3 is B3 too.`,
+    description: `One of ${EFFICIENTNET_VARIANT_NAMES.join(', ')}; in any case, and efficientnet-b3 is B3 too.`,
   })
   variant!: string;
   @Field(() => Int, { defaultValue: DEFAULTS.imageSizePx, description: 'Side of the square images that the network sees, 32 to 1024.' })
