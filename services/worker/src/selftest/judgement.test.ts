@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
-import type { KerasParity } from '@roentgen/training';
+import type { ReferenceParity } from '@roentgen/training';
 import { judgeParity } from './parity-checks.js';
 import { judgeSpeed } from './speed-check.js';
 import type { SpeedCase } from './tasks.js';
 
-const parity: KerasParity = {
+const parity: ReferenceParity = {
   fixture: 'keras-b0-batch',
   batchNorm: 'batch',
   lossDistance: 1e-8,
+  logitDistance: null,
   unmatchedParameters: [],
   gradients: [
     { name: 'near', relativeL2: 1e-6 },
@@ -15,7 +16,7 @@ const parity: KerasParity = {
   ],
   moments: [{ name: 'moment', relativeL2: 1e-7 }],
 };
-const verdicts = (change: Partial<KerasParity>, tolerance: number) =>
+const verdicts = (change: Partial<ReferenceParity>, tolerance: number) =>
   judgeParity({ ...parity, ...change }, tolerance).map((c) => c.verdict);
 
 test('the farthest gradient decides, and is named', () => {
@@ -28,7 +29,7 @@ test.each([
   ['a loss that is no number', { lossDistance: NaN }, ['FAIL', 'PASS']],
   ['a gradient that is no number', { gradients: [{ name: 'broken', relativeL2: NaN }] }, ['PASS', 'FAIL']],
   ['a batch moment that is off', { moments: [{ name: 'off', relativeL2: 1 }] }, ['PASS', 'FAIL']],
-  ['other parameters than those of Keras', { unmatchedParameters: ['extra/kernel'] }, ['PASS', 'FAIL']],
+  ['other parameters than those of the reference', { unmatchedParameters: ['extra/kernel'] }, ['PASS', 'FAIL']],
   ['nothing to compare', { gradients: [], moments: [] }, ['PASS', 'FAIL']],
 ])('%s fails', (_case, change, expected) => {
   expect(verdicts(change, 1e-3)).toEqual(expected);

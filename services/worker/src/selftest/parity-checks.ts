@@ -1,22 +1,28 @@
 import type { Device } from '@roentgen/domain';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
-import { PARITY_TOLERANCE, compareWithKeras, farthest } from '@roentgen/training';
-import type { KerasFixtureName, KerasParity } from '@roentgen/training';
+import { PARITY_TOLERANCE, compareWithReference, farthest } from '@roentgen/training';
+import type { ReferenceFixtureName, ReferenceParity } from '@roentgen/training';
 import { checkAtMost, failed, type Check } from './check.js';
 
-/** Loss and gradients of B0 beside those that Keras computed from the same weights and images. */
-export function parityChecks(binding: TensorFlowBinding, fixture: KerasFixtureName, device: Device): Check[] {
-  return judgeParity(compareWithKeras(binding, fixture), PARITY_TOLERANCE[device]);
+/** Loss, logits and gradients beside those that the stored reference computed from the same weights and images. */
+export function parityChecks(binding: TensorFlowBinding, fixture: ReferenceFixtureName, device: Device): Check[] {
+  return judgeParity(compareWithReference(binding, fixture), PARITY_TOLERANCE[device]);
 }
 
 /** @param tolerance largest relative distance */
-export function judgeParity({ fixture, lossDistance, unmatchedParameters, gradients, moments }: KerasParity, tolerance: number): Check[] {
-  const loss = checkAtMost(`parity loss ${fixture}`, lossDistance, tolerance, ' relative to Keras');
+export function judgeParity(parity: ReferenceParity, tolerance: number): Check[] {
+  const { fixture, lossDistance, logitDistance, unmatchedParameters, gradients, moments } = parity;
+  const loss = checkAtMost(`parity loss ${fixture}`, lossDistance, tolerance, ' relative to the reference');
+  const logits = logitDistance === null ? [] : [checkAtMost(`parity logits ${fixture}`, logitDistance, tolerance, ' of the largest logit')];
   const name = `parity gradients ${fixture}`;
   const far = farthest([...gradients, ...moments]);
   if (unmatchedParameters.length > 0 || far === null) {
-    return [loss, failed(name, `not the parameters of Keras: ${unmatchedParameters.join(', ') || 'none'}`, 'the same parameters')];
+    return [
+      loss,
+      ...logits,
+      failed(name, `not the parameters of the reference: ${unmatchedParameters.join(', ') || 'none'}`, 'the same parameters'),
+    ];
   }
   const note = ` relative L2, worst of ${gradients.length} gradients and ${moments.length} batch moments (${far.name})`;
-  return [loss, checkAtMost(name, far.relativeL2, tolerance, note)];
+  return [loss, ...logits, checkAtMost(name, far.relativeL2, tolerance, note)];
 }

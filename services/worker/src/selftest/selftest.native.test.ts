@@ -27,7 +27,7 @@ test('libtensorflow and the device are told', () => {
   ]);
 });
 
-test('loss and gradients are those of Keras', () => {
+test('loss and gradients are those of the reference', () => {
   const task: Task = { kind: 'parity', libtensorflowPath, device, fixture: 'keras-b0-batch' };
   expect(verdicts(inThisProcess(task))).toEqual(checksOf(task).map((name) => `PASS ${name}`));
 });

@@ -1,5 +1,5 @@
 import { DEVICES, EFFICIENTNET_VARIANT_NAMES } from '@roentgen/domain';
-import { KERAS_FIXTURES } from '@roentgen/training';
+import { REFERENCE_FIXTURES } from '@roentgen/training';
 import { z } from 'zod';
 import { CheckSchema } from './check.js';
 
@@ -20,7 +20,7 @@ const libtensorflowPath = z.string().nullable();
 /** What one child process does; TensorFlow's settings and its peak memory belong to a process, so each task has its own. */
 export const TaskSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('device'), libtensorflowPath, preference: z.enum(['auto', 'cpu', 'cuda']) }),
-  z.object({ kind: z.literal('parity'), libtensorflowPath, device, fixture: z.enum(KERAS_FIXTURES) }),
+  z.object({ kind: z.literal('parity'), libtensorflowPath, device, fixture: z.enum(REFERENCE_FIXTURES) }),
   z.object({ kind: z.literal('training'), libtensorflowPath }),
   z.object({ kind: z.literal('speed'), libtensorflowPath, device, case: SpeedCaseSchema }),
 ]);
@@ -111,7 +111,7 @@ export function tasksFor(deviceKind: DeviceFacts['device'], options: { quick: bo
   const { quick, libtensorflowPath: path } = options;
   const common = { libtensorflowPath: path };
   return [
-    ...KERAS_FIXTURES.map((fixture): Task => ({ kind: 'parity', ...common, device: deviceKind, fixture })),
+    ...REFERENCE_FIXTURES.map((fixture): Task => ({ kind: 'parity', ...common, device: deviceKind, fixture })),
     { kind: 'training', ...common },
     ...speedCases(deviceKind, quick).map((speedCase): Task => ({ kind: 'speed', ...common, device: deviceKind, case: speedCase })),
   ];

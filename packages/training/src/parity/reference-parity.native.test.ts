@@ -1,29 +1,34 @@
 import { loadBinding } from '@roentgen/tensorflow';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { KERAS_FIXTURES } from './keras-fixture.js';
-import { PARITY_TOLERANCE, compareWithKeras, farthest } from './keras-parity.js';
-import type { KerasParity } from './keras-parity.js';
+import { REFERENCE_FIXTURES } from './reference-fixture.js';
+import { PARITY_TOLERANCE, compareWithReference, farthest } from './reference-parity.js';
+import type { ReferenceParity } from './reference-parity.js';
 
-describe.each(KERAS_FIXTURES)('%s', (name) => {
-  let parity: KerasParity;
+describe.each(REFERENCE_FIXTURES)('%s', (name) => {
+  let parity: ReferenceParity;
   beforeAll(() => {
-    parity = compareWithKeras(loadBinding(), name);
+    parity = compareWithReference(loadBinding(), name);
   });
 
-  test('the loss is that of Keras', () => {
+  test('the loss is that of the reference', () => {
     expect(parity.lossDistance).toBeLessThan(1e-5);
   });
 
-  test('Keras has exactly our parameters, and most of their gradients count', () => {
+  test('logits are those of the reference', () => {
+    if (parity.batchNorm === 'batch') expect(parity.logitDistance).toBeNull();
+    else expect(parity.logitDistance).toBeLessThan(PARITY_TOLERANCE.cpu);
+  });
+
+  test('the reference has exactly our parameters, and most of their gradients count', () => {
     expect(parity.unmatchedParameters).toEqual([]);
     expect(parity.gradients.length).toBeGreaterThan(100);
   });
 
-  test('the gradient of every relevant parameter is that of Keras', () => {
+  test('the gradient of every relevant parameter is that of the reference', () => {
     expect(parity.gradients.filter(({ relativeL2 }) => !(relativeL2 <= PARITY_TOLERANCE.cpu))).toEqual([]);
   });
 
-  test('batch moments are those of Keras, with the unbiased variance', () => {
+  test('batch moments are those of the reference, with the unbiased variance', () => {
     expect(parity.moments).toHaveLength(parity.batchNorm === 'batch' ? 6 : 0);
     expect(parity.moments.filter(({ relativeL2 }) => !(relativeL2 <= PARITY_TOLERANCE.cpu))).toEqual([]);
   });

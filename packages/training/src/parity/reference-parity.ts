@@ -2,13 +2,14 @@ import { parseTrainingRecipe } from '@roentgen/domain';
 import { viewEntry } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import type { EfficientNetSpec } from '@roentgen/efficientnet';
+import type { MicroBatch } from '../micro-batch.js';
 import type { StepGradients } from '../step-gradients.js';
 import { TrainingSession } from '../training-session.js';
-import { fixtureVector, pseudoRandom, readKerasFixture } from './keras-fixture.js';
-import type { KerasFixture, KerasFixtureName } from './keras-fixture.js';
+import { fixtureVector, pseudoRandom, readReferenceFixture } from './reference-fixture.js';
+import type { ReferenceFixture, ReferenceFixtureName } from './reference-fixture.js';
 
 /**
- * Distance allowed between our float32 and Keras in float64, as relative L2 norm of each compared vector. A GPU adds up in another order
+ * Distance allowed between our float32 and the reference in float64, as relative L2 norm of each compared vector. A GPU adds up in another order
  * and needs TF32 off (`NVIDIA_TF32_OVERRIDE=0`) to come near.
  */
 export const PARITY_TOLERANCE = { cpu: 1e-4, cuda: 1e-3 } as const;
@@ -21,16 +22,18 @@ const RELEVANT_PART = { batch: 1e-3, frozen: 0 } as const;
 
 export interface TensorDistance {
   readonly name: string;
-  /** ‖ours − Keras‖₂ / ‖Keras‖₂ over the stored values. */
+  /** ‖ours − reference‖₂ / ‖reference‖₂ over the stored values. */
   readonly relativeL2: number;
 }
 
-/** How far one step of B0 is from what Keras computed from the same weights and images. */
-export interface KerasParity {
-  readonly fixture: KerasFixtureName;
+/** How far one step is from what a reference computed from the same weights and images: Keras, or the network written out on plain TensorFlow. */
+export interface ReferenceParity {
+  readonly fixture: ReferenceFixtureName;
   readonly batchNorm: 'batch' | 'frozen';
-  /** |ours / Keras − 1| */
+  /** |ours / reference − 1| */
   readonly lossDistance: number;
+  /** max |ours − reference| / max |reference|; null with batch statistics, since predictions are made with the running ones. */
+  readonly logitDistance: number | null;
   /** Parameters that only one of the two has; empty when they are the same network. */
   readonly unmatchedParameters: readonly string[];
   /** Of every relevant parameter: the larger of the distance of its stored gradient values and of the whole gradient's norm. */
@@ -42,15 +45,16 @@ export interface KerasParity {
 const norm = (values: Iterable<number>) => Math.sqrt([...values].reduce((sum, value) => sum + value * value, 0));
 
 /** Computes loss, gradients and batch moments of a stored case on the binding's device. */
-export function compareWithKeras(binding: TensorFlowBinding, name: KerasFixtureName): KerasParity {
-  const fixture = readKerasFixture(name);
-  const { spec, gradients } = compute(binding, fixture);
+export function compareWithReference(binding: TensorFlowBinding, name: ReferenceFixtureName): ReferenceParity {
+  const fixture = readReferenceFixture(name);
+  const { spec, gradients, logits } = compute(binding, fixture);
   const theirNames = new Set(Object.keys(fixture.gradientNorms));
   const ourNames = new Set(spec.parameters.entries.map((entry) => entry.name));
   return {
     fixture: name,
     batchNorm: fixture.batchNorm,
     lossDistance: Math.abs(gradients.lossSum / fixture.loss - 1),
+    logitDistance: logits && largestDistance(logits, fixture.tensors.get('logits')!.data),
     unmatchedParameters: [...new Set([...ourNames, ...theirNames])].filter((each) => !ourNames.has(each) || !theirNames.has(each)),
     gradients: gradientDistances(fixture, spec, gradients),
     moments: momentDistances(fixture, spec, gradients),
@@ -63,35 +67,60 @@ export function farthest(distances: readonly TensorDistance[]): TensorDistance |
   return comparable.reduce<TensorDistance | null>((far, each) => (far === null || each.relativeL2 > far.relativeL2 ? each : far), null);
 }
 
-function compute(binding: TensorFlowBinding, fixture: KerasFixture): { spec: EfficientNetSpec; gradients: StepGradients } {
-  const { imageSizePx, batchSize: n, labelSmoothing, batchNorm, classes } = fixture;
-  const recipe = parseTrainingRecipe({
-    imageSizePx,
-    globalBatchSize: n,
-    microBatchSize: n,
-    labelSmoothing,
-    batchNorm,
-    dropoutRate: 0,
-    dropConnectRate: 0,
-  });
-  const session = TrainingSession.create({ binding, recipe, numClasses: classes });
+interface Computed {
+  readonly spec: EfficientNetSpec;
+  readonly gradients: StepGradients;
+  readonly logits: Float32Array | null;
+}
+
+function compute(binding: TensorFlowBinding, fixture: ReferenceFixture): Computed {
+  const session = createSession(binding, fixture);
   try {
-    const weights = fixtureVector(session.spec.parameters);
+    const weights = fixtureVector(session.spec.parameters, fixture.gain);
     const empty = new Float32Array(weights.length);
     session.setState({ weights, adamM: empty, adamV: empty, statistics: fixtureVector(session.spec.statistics) });
-    const batch = {
-      images: Uint8Array.from(pseudoRandom('images', n * imageSizePx * imageSizePx * 3), (value) => value & 255),
-      labels: Int32Array.from({ length: n }, (_, index) => (index * 37) % classes),
-      weights: Float32Array.from({ length: n }, (_, index) => 1 + 0.5 * (index % 3)),
-      sampleIds: [],
+    const batch = fixtureBatch(fixture);
+    return {
+      spec: session.spec,
+      gradients: session.gradients(batch, Int32Array.of(0, 0)),
+      logits: fixture.batchNorm === 'frozen' ? session.predict(batch.images, fixture.batchSize).logits : null,
     };
-    return { spec: session.spec, gradients: session.gradients(batch, Int32Array.of(0, 0)) };
   } finally {
     session.close();
   }
 }
 
-function gradientDistances(fixture: KerasFixture, spec: EfficientNetSpec, { gradientSum }: StepGradients): TensorDistance[] {
+function createSession(binding: TensorFlowBinding, fixture: ReferenceFixture): TrainingSession {
+  const { variant, conventions, imageSizePx, batchSize, labelSmoothing, batchNorm, classes } = fixture;
+  const recipe = parseTrainingRecipe({
+    variant,
+    imageSizePx,
+    globalBatchSize: batchSize,
+    microBatchSize: batchSize,
+    labelSmoothing,
+    batchNorm,
+    dropoutRate: 0,
+    dropConnectRate: 0,
+  });
+  return TrainingSession.create({ binding, recipe, numClasses: classes, ...(conventions && { conventions }) });
+}
+
+/** Twin of `images_and_labels` in scripts/fixtures/fixture_format.py. */
+function fixtureBatch({ imageSizePx, batchSize, classes }: ReferenceFixture): MicroBatch {
+  return {
+    images: Uint8Array.from(pseudoRandom('images', batchSize * imageSizePx * imageSizePx * 3), (value) => value & 255),
+    labels: Int32Array.from({ length: batchSize }, (_, index) => (index * 37) % classes),
+    weights: Float32Array.from({ length: batchSize }, (_, index) => 1 + 0.5 * (index % 3)),
+    sampleIds: [],
+  };
+}
+
+function largestDistance(ours: Float32Array, theirs: Float32Array): number {
+  const largest = (values: Float32Array) => values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  return largest(theirs.map((value, index) => value - ours[index]!)) / largest(theirs);
+}
+
+function gradientDistances(fixture: ReferenceFixture, spec: EfficientNetSpec, { gradientSum }: StepGradients): TensorDistance[] {
   const smallest = norm(Object.values(fixture.gradientNorms)) * RELEVANT_PART[fixture.batchNorm];
   const relevant = spec.parameters.entries.filter((entry) => (fixture.gradientNorms[entry.name] ?? 0) > smallest);
   return relevant.map((entry) => {
@@ -106,13 +135,13 @@ function gradientDistances(fixture: KerasFixture, spec: EfficientNetSpec, { grad
 /** Pixels between neighbours of the stored layers: how much smaller than the image their feature map is. */
 const MOMENT_STRIDES: Readonly<Record<string, number>> = { stem_bn: 2, block4a_bn: 16, top_bn: 32 };
 
-function momentDistances(fixture: KerasFixture, spec: EfficientNetSpec, { momentSum }: StepGradients): TensorDistance[] {
+function momentDistances(fixture: ReferenceFixture, spec: EfficientNetSpec, { momentSum }: StepGradients): TensorDistance[] {
   const names = [...fixture.tensors.keys()].filter((tensor) => tensor.startsWith('moment/'));
   return names.map((tensor) => {
     const [, layer = '', kind = ''] = tensor.split('/');
     const entry = spec.statistics.entries.find((statistic) => statistic.name === `${layer}/${kind}`)!;
     const values = fixture.batchSize * Math.ceil(fixture.imageSizePx / MOMENT_STRIDES[layer]!) ** 2;
-    // Keras keeps the biased variance, we the unbiased one (Bessel's correction).
+    // The reference keeps the biased variance, we the unbiased one (Bessel's correction).
     const bessel = kind === 'moving_variance' ? values / (values - 1) : 1;
     const theirs = fixture.tensors.get(tensor)!.data.map((value) => value * bessel);
     const ours = viewEntry(momentSum, entry);
