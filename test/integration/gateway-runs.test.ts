@@ -121,6 +121,27 @@ test('a recipe that breaks rules is refused with value, rule and fix, and no run
   expect(at(await harness().ask(token, '{ trainingRuns { totalCount } }'), 'trainingRuns.totalCount')).toBe(before);
 });
 
+test('a run takes any optimiser with its own fields, and refuses those of another', async () => {
+  const recipe = {
+    optimizer: { kind: 'SGD', momentum: 0.8 },
+    schedule: { kind: 'EXPONENTIAL', finalFraction: 0.1 },
+    ...{ clipNorm: 1, emaDecay: 0.99, classWeights: 'BALANCED', freeze: { until: 'HEAD', epochs: 1 } },
+  };
+  const runId = await startedRun({ recipe });
+  const fields =
+    'optimizer { kind beta1 weightDecay momentum nesterov } schedule { kind warmupSteps finalFraction } clipNorm emaDecay classWeights freeze { until epochs }';
+  expect(at(await harness().ask(token, `{ trainingRun(id: "${runId}") { recipe { ${fields} } } }`), 'trainingRun.recipe')).toEqual({
+    ...recipe,
+    optimizer: { kind: 'SGD', beta1: null, weightDecay: null, momentum: 0.8, nesterov: true },
+    schedule: { kind: 'EXPONENTIAL', warmupSteps: 0, finalFraction: 0.1 },
+  });
+  const message = 'weightDecay 0.1 does not belong to optimizer kind "adam": leave it out, or use kind "adamw"';
+  expect(await start({ recipe: { optimizer: { weightDecay: 0.1 } } })).toMatchObject({
+    ok: false,
+    error: { code: 'INVALID_RECIPE', inputErrors: [{ field: 'recipe.optimizer', message }] },
+  });
+});
+
 test('starting twice with one key starts once', async () => {
   const burst = await Promise.all(Array.from({ length: 5 }, () => startedRun({ idempotencyKey: 'once' })));
   expect(new Set(burst).size).toBe(1);

@@ -6,7 +6,7 @@ import { datasetsCommand, runsCommand, workersCommand } from './commands/lists.j
 import { predictCommand } from './commands/predict.js';
 import { selftestCommand } from './commands/selftest.js';
 import { createTokenCommand, revokeTokenCommand } from './commands/tokens.js';
-import { trainCommand, watchCommand } from './commands/train.js';
+import { OPTIMIZERS, SCHEDULES, trainCommand, watchCommand } from './commands/train.js';
 import { upCommand } from './commands/up.js';
 import { EXIT_HELP } from './exit-codes.js';
 import { positiveNumber, splitFractions, wholeNumber } from './options.js';
@@ -100,6 +100,11 @@ function addRunCommands(program: Command, context: () => CommandContext): void {
     .option('--micro-batch-size <n>', 'images per call of the compiled step', count)
     .option('--image-size <px>', 'side of the images that the network sees', count)
     .option('--learning-rate <x>', 'largest learning rate', positiveNumber)
+    .addOption(new Option('--schedule <kind>', 'course of the learning rate after the warm-up').choices(Object.keys(SCHEDULES)))
+    .addOption(new Option('--optimizer <kind>', 'how weights are updated').choices(Object.keys(OPTIMIZERS)))
+    .option('--weight-decay <x>', 'decoupled weight decay; with --optimizer adamw', positiveNumber)
+    .option('--clip-norm <x>', 'longest norm of the gradient; a longer one is scaled down', positiveNumber)
+    .option('--ema-decay <x>', 'decay of the moving average of the weights that the model is made of', positiveNumber)
     .option('--seed <n>', 'seed of weights, order and dropout', wholeNumber({ min: 0, max: MAX_INT }))
     .option('--watch', 'follow the run until it ends')
     .action((options) => trainCommand(context(), options));

@@ -19,5 +19,6 @@ export * from './ids.js';
 export * from './metrics.js';
 export * from './ports.js';
 export * from './recipe.js';
+export * from './recipe-optimization.js';
 export * from './run-events.js';
 export * from './run-state.js';

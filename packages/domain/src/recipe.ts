@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { InvalidInputError, type InputIssue } from './errors.js';
+import { OptimizerSchema, ScheduleSchema, UPDATE_FIELDS } from './recipe-optimization.js';
 
 /** EfficientNet variants by the names of the paper (Tan & Le 2019, table 1 and §5); Lite0 is the authors' network for small devices. */
 export const EFFICIENTNET_VARIANT_NAMES = ['B0', 'B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'Lite0'] as const;
@@ -26,14 +27,6 @@ const wholeNumber = (min: number, max: number, fallback: number) =>
 const fraction = (min: number, max: number, fallback: number) =>
   z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`).default(fallback);
 
-const OptimizerSchema = z.object({
-  kind: z.literal('adam'),
-  beta1: fraction(0, 0.9999, 0.9),
-  beta2: fraction(0, 0.99999, 0.999),
-  // Below this it is lost beside the root of the second moment in float32.
-  epsilon: fraction(1e-12, 1, 1e-7),
-});
-
 const RecipeFields = z.object({
   variant: VariantSchema.default('B0'),
   /** Side of the square images that the network sees, px. */
@@ -45,9 +38,8 @@ const RecipeFields = z.object({
   microBatchSize: wholeNumber(1, 4_096, 16),
   learningRate: z.number().positive('must be above 0').max(1000, 'must be at most 1000').default(1e-3),
   optimizer: OptimizerSchema.default({ kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }),
-  schedule: z
-    .object({ kind: z.enum(['constant', 'cosine']), warmupSteps: wholeNumber(0, 1_000_000, 0) })
-    .default({ kind: 'cosine', warmupSteps: 0 }),
+  schedule: ScheduleSchema.default({ kind: 'cosine', warmupSteps: 0, finalFraction: 0 }),
+  ...UPDATE_FIELDS,
   labelSmoothing: fraction(0, 0.5, 0),
   dropoutRate: fraction(0, 0.9, 0.2),
   /** Stochastic depth: the chance that the last block's residual branch is dropped; earlier blocks less, in proportion to their depth. */

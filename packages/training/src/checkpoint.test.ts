@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { parseTrainingRecipe } from '@roentgen/domain';
 import { REFERENCE_CONVENTIONS, efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
+import { viewEntry } from '@roentgen/tensorflow';
 import { beforeAll, expect, test } from 'vitest';
 import { decodeCheckpoint, decodeModel, encodeCheckpoint } from './checkpoint.js';
 import type { EncodedCheckpoint } from './checkpoint.js';
 import { CheckpointError } from './errors.js';
+import { stateVectors } from './optimizer/training-state.js';
+import type { TrainingState } from './optimizer/training-state.js';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
-import type { TrainingState } from './training-session.js';
 
 const facts = {
   recipe: parseTrainingRecipe({ imageSizePx: 32 }),
@@ -21,12 +23,18 @@ let encoded: EncodedCheckpoint;
 
 beforeAll(() => {
   const spec = efficientNetSpec('B0', 2);
-  const { weights: adamV } = initializeModel(spec, 2);
-  state = { ...initializeModel(spec, 1), adamM: new Float32Array(spec.parameters.length), adamV };
+  const slots = { m: new Float32Array(spec.parameters.length), v: initializeModel(spec, 2).weights };
+  state = { ...initializeModel(spec, 1), slots, ema: null };
   encoded = encodeCheckpoint(state, facts);
 });
 
 const sameBits = (a: Float32Array, b: Float32Array) => Buffer.from(a.buffer).equals(Buffer.from(b.buffer));
+
+function expectSameState(a: TrainingState, b: TrainingState): void {
+  const [left, right] = [stateVectors(a), stateVectors(b)];
+  expect(Object.keys(left)).toEqual(Object.keys(right));
+  for (const [name, vector] of Object.entries(left)) expect(sameBits(vector, right[name]!), name).toBe(true);
+}
 
 /** The checkpoint with other tensors but a description that fits the new bytes. */
 function withTensors(
@@ -40,7 +48,7 @@ function withTensors(
 test('a checkpoint comes back bit by bit, through JSON', () => {
   const decoded = decodeCheckpoint(encoded.tensors, JSON.parse(JSON.stringify(encoded.description)));
   expect(decoded.description).toEqual(encoded.description);
-  for (const part of ['weights', 'adamM', 'adamV', 'statistics'] as const) expect(sameBits(decoded.state[part], state[part])).toBe(true);
+  expectSameState(decoded.state, state);
 });
 
 test('a checkpoint from before conventions were written down has those of the authors', () => {
@@ -56,17 +64,58 @@ test('conventions that nobody knows are refused: predicting under others would b
   expect(() => decodeModel(encoded.tensors, { ...encoded.description, conventions: unknown })).toThrow(/conventions\.padding/);
 });
 
+test.each([
+  { optimizer: { kind: 'adamw' }, emaDecay: 0.99 },
+  { optimizer: { kind: 'sgd' }, emaDecay: null },
+])('the state of $optimizer.kind with emaDecay $emaDecay comes back bit by bit', (input) => {
+  const recipe = parseTrainingRecipe({ ...facts.recipe, ...input });
+  const filled = (value: number) => maskedLike(state.weights, value);
+  const slots = recipe.optimizer.kind === 'sgd' ? { momentum: filled(1) } : { m: filled(1), v: filled(2) };
+  const other: TrainingState = { ...state, slots, ema: recipe.emaDecay === null ? null : filled(3) };
+  const { tensors, description } = encodeCheckpoint(other, { ...facts, recipe });
+  expectSameState(decodeCheckpoint(tensors, description).state, other);
+});
+
+test('with a moving average the model is that average, under the plain names too', () => {
+  const recipe = parseTrainingRecipe({ ...facts.recipe, emaDecay: 0.99 });
+  const ema = maskedLike(state.weights, 0.5);
+  const { tensors, description } = encodeCheckpoint({ ...state, ema }, { ...facts, recipe });
+  expect(sameBits(decodeModel(tensors, description).weights, ema)).toBe(true);
+  const named = decodeSafetensors(tensors);
+  expect(named.get('stem_conv/kernel')?.data[0]).toBe(0.5);
+  expect(named.get('raw/stem_conv/kernel')?.data[0]).toBe(state.weights[0]);
+});
+
+test('a checkpoint from the time when Adam was the only optimiser is still read', () => {
+  const [bytes, description] = withTensors((tensors) =>
+    [...tensors.values()].map((tensor) => ({ ...tensor, name: tensor.name.replace(/^optimizer\//, 'adam/') })),
+  );
+  const { optimizer } = encoded.description.recipe;
+  const known = ['variant', 'imageSizePx', 'epochs', 'globalBatchSize', 'microBatchSize', 'learningRate', 'seed'] as const;
+  const recipe = Object.fromEntries(known.map((name) => [name, encoded.description.recipe[name]]));
+  const old = { ...Object(description), recipe: { ...recipe, optimizer, schedule: { kind: 'cosine', warmupSteps: 2 } } };
+  expectSameState(decodeCheckpoint(bytes, old).state, state);
+});
+
+/** `value` everywhere but in the padding, which a file does not hold. */
+function maskedLike(vector: Float32Array, value: number): Float32Array {
+  const { entries } = efficientNetSpec('B0', 2).parameters;
+  const result = new Float32Array(vector.length);
+  for (const entry of entries) viewEntry(result, entry).fill(value);
+  return result;
+}
+
 test('the file is named per parameter, so that other programs can read it', () => {
   const tensors = decodeSafetensors(encoded.tensors);
   expect(tensors.get('block1a_dwconv/kernel')?.shape).toEqual([3, 3, 32, 1]);
-  expect(tensors.get('adam/m/predictions/bias')?.shape).toEqual([2]);
+  expect(tensors.get('optimizer/m/predictions/bias')?.shape).toEqual([2]);
   expect(tensors.get('stem_bn/moving_variance')?.data[0]).toBe(1);
 });
 
 test('prediction needs only weights and statistics', () => {
-  const [bytes, description] = withTensors((tensors) => [...tensors.values()].filter(({ name }) => !name.startsWith('adam/')));
+  const [bytes, description] = withTensors((tensors) => [...tensors.values()].filter(({ name }) => !name.startsWith('optimizer/')));
   expect(sameBits(decodeModel(bytes, description).weights, state.weights)).toBe(true);
-  expect(() => decodeCheckpoint(bytes, description)).toThrow('tensor "adam/m/stem_conv/kernel" [3, 3, 3, 32] is missing');
+  expect(() => decodeCheckpoint(bytes, description)).toThrow('tensor "optimizer/m/stem_conv/kernel" [3, 3, 3, 32] is missing');
 });
 
 test('a damaged, truncated or foreign file is refused with its reason', () => {

@@ -8,14 +8,18 @@ import type { StateLayout } from '@roentgen/tensorflow';
 import { z } from 'zod';
 import type { EvaluationMetrics } from './classification-metrics.js';
 import { CheckpointError } from './errors.js';
+import { optimizerSlots } from './optimizer/training-state.js';
+import type { TrainingState } from './optimizer/training-state.js';
 import { ModelConventionsSchema } from './preprocessing.js';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
 import type { NamedTensor } from './safetensors.js';
-import type { TrainingState } from './training-session.js';
 
 export const CHECKPOINT_FORMAT = 'roentgen-checkpoint/1';
-const ADAM_M = 'adam/m/';
-const ADAM_V = 'adam/v/';
+/** Weights that are trained, where the plain names hold their moving average: what has no prefix is always the model. */
+const RAW = 'raw/';
+const slotPrefix = (slot: string) => `optimizer/${slot}/`;
+/** How slots were named while Adam was the only optimiser. */
+const legacySlotPrefix = (slot: string) => `adam/${slot}/`;
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -91,10 +95,10 @@ export function encodeCheckpoint(state: TrainingState, facts: CheckpointFacts): 
   const spec = efficientNetSpec(recipe.variant, classes.length, facts.conventions);
   const tensors = encodeSafetensors(
     [
-      ...namedTensors(state.weights, spec.parameters),
+      ...namedTensors(state.ema ?? state.weights, spec.parameters),
       ...namedTensors(state.statistics, spec.statistics),
-      ...namedTensors(state.adamM, spec.parameters, ADAM_M),
-      ...namedTensors(state.adamV, spec.parameters, ADAM_V),
+      ...(state.ema ? namedTensors(state.weights, spec.parameters, RAW) : []),
+      ...Object.entries(state.slots).flatMap(([slot, vector]) => namedTensors(vector, spec.parameters, slotPrefix(slot))),
     ],
     { format: CHECKPOINT_FORMAT },
   );
@@ -115,13 +119,19 @@ export function encodeCheckpoint(state: TrainingState, facts: CheckpointFacts): 
 export function decodeCheckpoint(file: Uint8Array, description: unknown): TrainingCheckpoint {
   const opened = open(file, description);
   const { spec, tensors } = opened;
-  const state = {
-    weights: flatVector(tensors, spec.parameters),
-    adamM: flatVector(tensors, spec.parameters, ADAM_M),
-    adamV: flatVector(tensors, spec.parameters, ADAM_V),
+  const { recipe } = opened.description;
+  const model = flatVector(tensors, spec.parameters);
+  const slots = optimizerSlots(recipe);
+  const isLegacy = recipe.optimizer.kind === 'adam' && [...tensors.keys()].some((name) => name.startsWith(legacySlotPrefix('m')));
+  const prefixOf = isLegacy ? legacySlotPrefix : slotPrefix;
+  const state: TrainingState = {
+    weights: recipe.emaDecay === null ? model : flatVector(tensors, spec.parameters, RAW),
+    slots: Object.fromEntries(slots.map((slot) => [slot, flatVector(tensors, spec.parameters, prefixOf(slot))])),
+    ema: recipe.emaDecay === null ? null : model,
     statistics: flatVector(tensors, spec.statistics),
   };
-  const known = 3 * spec.parameters.entries.length + spec.statistics.entries.length;
+  const vectorsOfParameters = 1 + slots.length + (state.ema ? 1 : 0);
+  const known = vectorsOfParameters * spec.parameters.entries.length + spec.statistics.entries.length;
   if (tensors.size !== known) {
     throw new CheckpointError(`the file holds ${tensors.size} tensors, this network and its optimiser have ${known}.`, {
       tensors: tensors.size,
@@ -131,7 +141,7 @@ export function decodeCheckpoint(file: Uint8Array, description: unknown): Traini
   return { description: opened.description, state };
 }
 
-/** What prediction needs; the optimiser's part of the file is not looked at. @throws CheckpointError naming what is wrong */
+/** What prediction needs: the moving average of the weights where there is one; the optimiser's part of the file is not looked at. @throws CheckpointError naming what is wrong */
 export function decodeModel(file: Uint8Array, description: unknown): Model {
   const { description: parsed, spec, tensors } = open(file, description);
   return { description: parsed, weights: flatVector(tensors, spec.parameters), statistics: flatVector(tensors, spec.statistics) };

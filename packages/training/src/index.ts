@@ -1,5 +1,6 @@
 export * from './checkpoint.js';
 export type { ClassSensitivity, EvaluationMetrics } from './classification-metrics.js';
+export * from './class-weights.js';
 export * from './errors.js';
 export * from './evaluate.js';
 export * from './micro-batch.js';
@@ -7,6 +8,7 @@ export * from './noise-samples.js';
 export { REFERENCE_FIXTURES } from './parity/reference-fixture.js';
 export type { ReferenceFixtureName } from './parity/reference-fixture.js';
 export * from './parity/reference-parity.js';
+export type { TrainingState } from './optimizer/training-state.js';
 export * from './plan.js';
 export * from './ports.js';
 export * from './prediction-session.js';

@@ -57,6 +57,25 @@ test('the learning rate rises linearly, then falls as a cosine to zero', () => {
   expect(plan(80, { learningRate: 0.5, schedule: { kind: 'constant' } }).learningRate(17)).toBe(0.5);
 });
 
+test('a schedule ends at its final fraction', () => {
+  const scheduled = (schedule: object) => plan(80, { learningRate: 2, epochs: 2, schedule });
+  const cosine = scheduled({ kind: 'cosine', finalFraction: 0.1 });
+  expect([0, 10, 20].map((step) => cosine.learningRate(step))).toEqual([2, expect.closeTo(1.1, 12), expect.closeTo(0.2, 12)]);
+  const exponential = scheduled({ kind: 'exponential', finalFraction: 0.01, warmupSteps: 4 });
+  expect([1, 4, 12, 20].map((step) => exponential.learningRate(step))).toEqual([1, 2, expect.closeTo(0.2, 12), expect.closeTo(0.02, 12)]);
+});
+
+test('only the head learns in the frozen epochs', () => {
+  const p = plan(24, { freeze: { until: 'head', epochs: 2 } });
+  expect([0, 5, 6, 8].map((step) => p.phase(step))).toEqual([
+    { firstStep: 0, headOnly: true },
+    { firstStep: 0, headOnly: true },
+    { firstStep: 6, headOnly: false },
+    { firstStep: 6, headOnly: false },
+  ]);
+  expect(plan(24).phase(3)).toEqual({ firstStep: 0, headOnly: false });
+});
+
 test('flips are a function of seed, epoch and sample', () => {
   const flips = (epoch: number) => {
     const p = plan(200, { augment: { horizontalFlip: true } });

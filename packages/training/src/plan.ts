@@ -1,6 +1,7 @@
 import { InvalidRecipeError } from '@roentgen/domain';
 import type { TrainingRecipe } from '@roentgen/domain';
 import { randomStreams } from './random-streams.js';
+import type { TrainingPhase } from './training-session.js';
 
 /** One place in a micro-batch. */
 export interface MicroBatchSlot {
@@ -107,13 +108,26 @@ export class TrainingPlan {
     return [...this.sampleOrder(epoch).subarray(this.microBatchesPerEpoch * this.recipe.microBatchSize)];
   }
 
+  /**
+   * Rises linearly over the warm-up, then falls to finalFraction: as half a cosine (Loshchilov & Hutter 2017, eq. 5, one cycle), or by the
+   * same factor in each step.
+   */
   learningRate(step: number): number {
     const { learningRate, schedule } = this.recipe;
-    const { kind, warmupSteps } = schedule;
+    const { warmupSteps } = schedule;
     if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps;
-    if (kind === 'constant') return learningRate;
+    if (schedule.kind === 'constant') return learningRate;
     const progress = (step - warmupSteps) / Math.max(1, this.totalSteps - warmupSteps);
-    return learningRate * 0.5 * (1 + Math.cos(Math.PI * progress));
+    const { kind, finalFraction } = schedule;
+    if (kind === 'exponential') return learningRate * finalFraction ** progress;
+    return learningRate * (finalFraction + (1 - finalFraction) * 0.5 * (1 + Math.cos(Math.PI * progress)));
+  }
+
+  /** What learns in a step: the classifier alone in the recipe's first frozen epochs, then everything. */
+  phase(step: number): TrainingPhase {
+    const { until, epochs } = this.recipe.freeze;
+    const frozenSteps = until === 'head' ? epochs * this.stepsPerEpoch : 0;
+    return step < frozenSteps ? { firstStep: 0, headOnly: true } : { firstStep: frozenSteps, headOnly: false };
   }
 
   /**

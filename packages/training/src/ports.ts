@@ -61,7 +61,7 @@ export type TrainingEvent =
       /** Share of the global batch that was classified right, before the update. */
       readonly accuracy: number;
       readonly learningRate: number;
-      /** L2 norm of the averaged gradient. */
+      /** L2 norm of the averaged gradient, before clipping. */
       readonly gradientNorm: number;
       readonly imagesPerSecond: number;
       readonly durations: StepDurations;

@@ -102,13 +102,19 @@ test('events tell the run in order', async () => {
   }
 });
 
-test('a run that is stopped in mid-epoch and resumed ends with the same bits as one that was left alone', async () => {
-  const calm = setUp(tiny);
+test.each([
+  { updates: 'Adam', recipe: {} },
+  { updates: 'AdamW, clipping and a moving average', recipe: { optimizer: { kind: 'adamw' }, clipNorm: 0.5, emaDecay: 0.99 } },
+  { updates: 'SGD and a moving average', recipe: { optimizer: { kind: 'sgd' }, learningRate: 0.05, emaDecay: 0.9 } },
+  { updates: 'AdamW with a frozen first epoch', recipe: { optimizer: { kind: 'adamw' }, freeze: { until: 'head', epochs: 1 } } },
+])('a run with $updates that is stopped in mid-epoch and resumed ends with the same bits as one that was left alone', async (row) => {
+  const input = { ...tiny, ...row.recipe };
+  const calm = setUp(input);
   await train(calm.options);
   const expected = calm.session.digest();
   calm.session.close();
 
-  const shaken = setUp(tiny);
+  const shaken = setUp(input);
   let asked = 0;
   const shouldStop = (): StopRequest => (asked++ === 3 ? 'checkpoint-and-stop' : 'continue');
   expect(await train({ ...shaken.options, shouldStop })).toMatchObject({
@@ -119,7 +125,7 @@ test('a run that is stopped in mid-epoch and resumed ends with the same bits as 
   });
   shaken.session.close();
 
-  const resumed = setUp(tiny);
+  const resumed = setUp(input);
   const saved = shaken.checkpoints.saved.at(-1)!;
   const checkpoint = decodeCheckpoint(saved.tensors, saved.description);
   resumed.session.setState(checkpoint.state);
@@ -157,6 +163,23 @@ test('a run that is stopped between two epochs goes on with the next one and eva
   ]);
   expect(resumed.session.digest()).toBe(expected);
   resumed.session.close();
+});
+
+test('what is evaluated and saved as the model is the moving average of the weights', async () => {
+  const { session, checkpoints, options } = setUp({ ...tiny, epochs: 1, learningRate: 0.01, emaDecay: 0.9 });
+  const result = await train({ ...options, validation: evaluationOf(samples, 8) });
+  const { weights, ema } = session.getState();
+  expect(weights).not.toEqual(ema);
+  const { tensors, description } = checkpoints.saved.at(-1)!;
+  const model = decodeModel(tensors, description);
+  expect(model.weights).toEqual(ema);
+  const prediction = PredictionSession.create({ binding, variant: 'B0', numClasses: 2, imageSizePx: 32, batchSize: 4 });
+  prediction.setWeights(model);
+  expect((await evaluate(prediction, evaluationOf(samples, 8), CLASSES)).loss).toBe(result.lastEvaluation!.loss);
+  prediction.setWeights({ ...model, weights });
+  expect((await evaluate(prediction, evaluationOf(samples, 8), CLASSES)).loss).not.toBe(result.lastEvaluation!.loss);
+  prediction.close();
+  session.close();
 });
 
 test('stop without a checkpoint saves nothing', async () => {
@@ -214,7 +237,8 @@ test('a loss that is not finite ends the run before it touches the weights', asy
 test('weights that the last update made infinite never get into a checkpoint', async () => {
   const { session, checkpoints, events, options } = setUp({ ...tiny, epochs: 1 });
   // So small that the accelerator takes it for 0: a weight without a gradient is then updated by 0 / 0.
-  const recipe = { ...options.plan.recipe, optimizer: { ...options.plan.recipe.optimizer, epsilon: 1e-60 } };
+  const optimizer = { kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-60 } as const;
+  const recipe = { ...options.plan.recipe, optimizer };
   const broken = TrainingSession.create({ binding, recipe, numClasses: CLASSES.length });
   broken.setState(session.getState());
   const plan = new TrainingPlan({ ...recipe, globalBatchSize: 32 }, samples.length);

@@ -5,6 +5,7 @@ import { InvalidBatchError, NonFiniteLossError } from './errors.js';
 import { evaluate } from './evaluate.js';
 import type { EvaluationInput } from './evaluate.js';
 import type { MicroBatch } from './micro-batch.js';
+import { stateVectors } from './optimizer/training-state.js';
 import type { TrainingPlan } from './plan.js';
 import { soloCollective } from './ports.js';
 import type { CheckpointStore, Collective, SavedCheckpointRef, StopRequest, TrainingEvent, TrainingInput } from './ports.js';
@@ -69,7 +70,12 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
     const allReduceAt = clock();
     if (!isFinite(total)) throw run.nonFinite(total);
     const learningRate = plan.learningRate(step);
-    const { gradientNorm } = session.apply(total, { step, learningRate, statisticsMomentum: plan.statisticsMomentum(step) });
+    const { gradientNorm } = session.apply(total, {
+      step,
+      learningRate,
+      statisticsMomentum: plan.statisticsMomentum(step),
+      phase: plan.phase(step),
+    });
     const appliedAt = clock();
     run.commit();
     await report({
@@ -168,7 +174,7 @@ class RunProgress {
     const { epoch, step } = this;
     const metrics = plan.endsEpoch(step) ? this.lastEvaluation : null;
     const state = session.getState();
-    if (!Object.values(state).every(allFinite)) throw this.diverged(step, 'the update left weights that are not finite', {});
+    if (!Object.values(stateVectors(state)).every(allFinite)) throw this.diverged(step, 'the update left weights that are not finite', {});
     const encoded = encodeCheckpoint(state, {
       recipe: plan.recipe,
       classes,

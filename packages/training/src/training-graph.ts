@@ -3,10 +3,18 @@ import { forward } from '@roentgen/efficientnet';
 import type { DropRates, EfficientNetSpec } from '@roentgen/efficientnet';
 import { Graph, Layers, expectDType, ops, pack, unpack } from '@roentgen/tensorflow';
 import type { CompiledGraph, Tensor, Variable } from '@roentgen/tensorflow';
+import { addTrainableMask, maskNames } from './optimizer/masks.js';
+import { optimizerSlots, stateVectorNames } from './optimizer/training-state.js';
+import { addEmaUpdate, addOptimizerUpdate, clipByNorm, globalNorm } from './optimizer/update.js';
 import { normalizeImages } from './preprocessing.js';
 
 export interface TrainingGraphOptions
-  extends DropRates, Pick<TrainingRecipe, 'imageSizePx' | 'microBatchSize' | 'batchNorm' | 'labelSmoothing' | 'optimizer'> {
+  extends
+    DropRates,
+    Pick<
+      TrainingRecipe,
+      'imageSizePx' | 'microBatchSize' | 'batchNorm' | 'labelSmoothing' | 'optimizer' | 'clipNorm' | 'emaDecay' | 'freeze'
+    > {
   readonly spec: EfficientNetSpec;
   readonly evaluationBatchSize: number;
 }
@@ -24,19 +32,39 @@ interface ModelVariables {
 export function buildTrainingGraph(options: TrainingGraphOptions) {
   const { spec, imageSizePx, evaluationBatchSize } = options;
   const graph = new Graph();
-  const variables = {
-    ...declareModel(graph, spec),
-    adamM: ops.variable(graph, 'adam_m', [spec.parameters.length]),
-    adamV: ops.variable(graph, 'adam_v', [spec.parameters.length]),
-  };
+  const variables = declareTraining(graph, options);
+  const { model, state, masks } = variables;
   const endpoints = {
-    setState: addSetState(graph, variables),
-    getState: addGetState(graph, variables),
-    gradients: addGradients(graph, variables, options),
+    setState: addSetState(graph, state),
+    getState: addGetState(graph, state),
+    /** Once after loading; null where the recipe needs no mask. */
+    setMasks: Object.keys(masks).length > 0 ? addSetState(graph, masks, 'setMasks', 'set_masks') : null,
+    gradients: addGradients(graph, model, options),
     apply: addApply(graph, variables, options),
-    predict: addPredict(graph, variables, { spec, imageSizePx, batchSize: evaluationBatchSize }),
+    // The moving average is what is evaluated and exported; training goes on with the weights themselves.
+    predict: addPredict(
+      graph,
+      { ...model, weights: state['ema'] ?? model.weights },
+      { spec, imageSizePx, batchSize: evaluationBatchSize },
+    ),
   };
   return { compiled: graph.compile(), ...endpoints };
+}
+
+interface TrainingVariables {
+  readonly model: ModelVariables;
+  /** All that a checkpoint holds, by the names of `stateVectorNames`. */
+  readonly state: Readonly<Record<string, Variable>>;
+  /** Constant vectors that are too big to travel in the graph. */
+  readonly masks: Readonly<Record<string, Variable>>;
+}
+
+function declareTraining(graph: Graph, options: TrainingGraphOptions): TrainingVariables {
+  const model = declareModel(graph, options.spec);
+  const declared: Readonly<Record<string, Variable>> = { ...model };
+  const declare = (name: string) => declared[name] ?? ops.variable(graph, name, [options.spec.parameters.length]);
+  const byName = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, declare(name)]));
+  return { model, state: byName(stateVectorNames(options)), masks: byName(maskNames(options)) };
 }
 
 function declareModel(graph: Graph, spec: EfficientNetSpec): ModelVariables {
@@ -47,12 +75,12 @@ function declareModel(graph: Graph, spec: EfficientNetSpec): ModelVariables {
 }
 
 /** Gives every variable a copy of what is fed. → done: 1 */
-function addSetState<N extends string>(graph: Graph, variables: Readonly<Record<N, Variable>>) {
+function addSetState<N extends string>(graph: Graph, variables: Readonly<Record<N, Variable>>, endpoint = 'setState', scope = 'set_state') {
   const names = Object.keys(variables) as N[];
-  const feeds = Object.fromEntries(names.map((name) => [name, graph.placeholder(`set_state/${name}`, 'float32', variables[name].shape)]));
+  const feeds = Object.fromEntries(names.map((name) => [name, graph.placeholder(`${scope}/${name}`, 'float32', variables[name].shape)]));
   const assignments = names.map((name) => ops.assign(graph, variables[name], ops.deepCopy(graph, feeds[name]!)));
-  const done = ops.identity(graph, graph.scalar(1), { name: 'set_state/done', controls: assignments });
-  return graph.endpoint('setState', feeds as Record<N, Tensor<'float32'>>, { done: expectDType(done, 'float32') });
+  const done = ops.identity(graph, graph.scalar(1), { name: `${scope}/done`, controls: assignments });
+  return graph.endpoint(endpoint, feeds as Record<N, Tensor<'float32'>>, { done: expectDType(done, 'float32') });
 }
 
 /** → every variable's value */
@@ -96,34 +124,39 @@ function addGradients(graph: Graph, variables: ModelVariables, options: Training
   );
 }
 
-type OptimizerVariables = ModelVariables & { readonly adamM: Variable; readonly adamV: Variable };
-
 /** One update of weights and running statistics from the sums over a step's micro-batches; the divisions come last. */
-function addApply(graph: Graph, variables: OptimizerVariables, { spec, batchNorm, optimizer }: TrainingGraphOptions) {
+function addApply(graph: Graph, { model, state, masks }: TrainingVariables, options: TrainingGraphOptions) {
+  const { spec, batchNorm, optimizer, clipNorm } = options;
   const scalar = (name: string) => graph.placeholder(`apply/${name}`, 'float32', []);
   const gradientSum = graph.placeholder('apply/gradient_sum', 'float32', [spec.parameters.length]);
   const momentSum = graph.placeholder('apply/moment_sum', 'float32', [spec.statistics.length]);
   const [weightSum, momentCount, statisticsMomentum] = [scalar('weight_sum'), scalar('moment_count'), scalar('statistics_momentum')];
-  const [learningRate, beta1Power, beta2Power] = [scalar('learning_rate'), scalar('beta1_power'), scalar('beta2_power')];
+  const optional: Record<string, Tensor<'float32'>> = {};
 
-  const gradient = ops.div(graph, gradientSum, weightSum);
-  const update = ops.applyAdam(graph, variables.weights, variables.adamM, variables.adamV, {
-    beta1Power,
-    beta2Power,
-    learningRate,
-    beta1: graph.scalar(optimizer.beta1),
-    beta2: graph.scalar(optimizer.beta2),
-    epsilon: graph.scalar(optimizer.epsilon),
-    gradient,
-  });
-  const kept = ops.mul(graph, ops.read(graph, variables.statistics), statisticsMomentum);
-  const learned = ops.mul(graph, ops.div(graph, momentSum, momentCount), ops.sub(graph, graph.scalar(1), statisticsMomentum));
-  const controls = batchNorm === 'batch' ? [update, ops.assign(graph, variables.statistics, ops.add(graph, kept, learned))] : [update];
-
-  const norm = ops.sqrt(graph, ops.mul(graph, graph.scalar(2), ops.halfSquaredNorm(graph, gradient)));
+  const mean = ops.div(graph, gradientSum, weightSum);
+  const { trainable, feeds } = addTrainableMask(graph, masks);
+  const trained = trainable ? ops.mul(graph, mean, trainable) : mean;
+  const norm = globalNorm(graph, trained);
+  const gradient = clipNorm === null ? trained : clipByNorm(graph, trained, norm, clipNorm);
+  const slots = Object.fromEntries(optimizerSlots(options).map((slot) => [slot, state[`optimizer/${slot}`]!]));
+  const decays = masks['masks/weight_decay'] ? ops.read(graph, masks['masks/weight_decay']) : null;
+  const decayMask = decays && trainable ? ops.mul(graph, decays, trainable) : decays;
+  const update = addOptimizerUpdate(graph, optimizer, { weights: model.weights, slots, gradient, decayMask });
+  const controls = [update.done];
+  if (state['ema']) {
+    const ema = addEmaUpdate(graph, state['ema'], model.weights, update.done);
+    optional['emaDecay'] = ema.feed;
+    controls.push(ema.done);
+  }
+  if (batchNorm === 'batch') {
+    const kept = ops.mul(graph, ops.read(graph, model.statistics), statisticsMomentum);
+    const learned = ops.mul(graph, ops.div(graph, momentSum, momentCount), ops.sub(graph, graph.scalar(1), statisticsMomentum));
+    controls.push(ops.assign(graph, model.statistics, ops.add(graph, kept, learned)));
+  }
   return graph.endpoint(
     'apply',
-    { gradientSum, momentSum, weightSum, momentCount, statisticsMomentum, learningRate, beta1Power, beta2Power },
+    { gradientSum, momentSum, weightSum, momentCount, statisticsMomentum, ...update.feeds, ...feeds, ...optional },
+    /** Before clipping; of the parameters that learn in this step. */
     { gradientNorm: expectDType(ops.identity(graph, norm, { name: 'apply/gradient_norm', controls }), 'float32') },
   );
 }

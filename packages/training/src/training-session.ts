@@ -6,21 +6,15 @@ import { Session } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { InvalidBatchError } from './errors.js';
 import type { MicroBatch } from './micro-batch.js';
+import { masksOf } from './optimizer/masks.js';
+import { emptySlots, stateOf, stateVectorNames, stateVectors } from './optimizer/training-state.js';
+import type { TrainingState } from './optimizer/training-state.js';
+import { rampedDecay, stepScalars } from './optimizer/update.js';
 import { predictImages } from './predictor.js';
 import type { Predictions } from './predictor.js';
 import type { StepGradients } from './step-gradients.js';
 import { buildTrainingGraph } from './training-graph.js';
 import type { TrainingGraph } from './training-graph.js';
-
-/** Everything that changes while training, as flat vectors in the layouts of the spec. */
-export interface TrainingState {
-  readonly weights: Float32Array;
-  /** Adam's running mean of the gradient and of its square. */
-  readonly adamM: Float32Array;
-  readonly adamV: Float32Array;
-  /** Running mean and variance of batch norm. */
-  readonly statistics: Float32Array;
-}
 
 export interface TrainingSessionOptions {
   readonly binding: TensorFlowBinding;
@@ -38,7 +32,19 @@ export interface ApplyOptions {
   readonly learningRate: number;
   /** Share of the running statistics that is kept, in [0, 1]. */
   readonly statisticsMomentum: number;
+  /** What learns; everything, since step 0, by default. */
+  readonly phase?: TrainingPhase;
 }
+
+/** Steps in which the same parameters learn. A phase starts with an empty optimiser. */
+export interface TrainingPhase {
+  /** Its first step, 0-based. */
+  readonly firstStep: number;
+  /** Only the classifier learns. */
+  readonly headOnly: boolean;
+}
+
+const EVERYTHING_LEARNS: TrainingPhase = { firstStep: 0, headOnly: false };
 
 /** A network in training on one device. Synchronous: each call blocks the thread for as long as it computes. */
 export class TrainingSession {
@@ -58,34 +64,35 @@ export class TrainingSession {
   }: TrainingSessionOptions): TrainingSession {
     const spec = efficientNetSpec(recipe.variant, numClasses, conventions);
     const graph = buildTrainingGraph({ ...recipe, spec, evaluationBatchSize });
-    return new TrainingSession(recipe, spec, Session.load(binding, graph.compiled), graph);
+    const session = Session.load(binding, graph.compiled);
+    if (graph.setMasks) session.run(graph.setMasks, vectors(masksOf(recipe, spec.parameters)));
+    return new TrainingSession(recipe, spec, session, graph);
   }
 
   /** Starting weights as a function of the seed, empty optimiser state. */
   initialState(seed: number): TrainingState {
-    const empty = () => new Float32Array(this.spec.parameters.length);
-    return { ...initializeModel(this.spec, seed), adamM: empty(), adamV: empty() };
+    const model = initializeModel(this.spec, seed);
+    const ema = this.recipe.emaDecay === null ? null : model.weights.slice();
+    return { ...model, slots: emptySlots(this.recipe, this.spec.parameters.length), ema };
   }
 
-  /** Takes copies: the arrays may be overwritten afterwards. @throws FeedError when a vector has the wrong length */
-  setState({ weights, adamM, adamV, statistics }: TrainingState): void {
-    this.session.run(this.graph.setState, {
-      weights: vector(weights),
-      adamM: vector(adamM),
-      adamV: vector(adamV),
-      statistics: vector(statistics),
-    });
+  /** Takes copies: the arrays may be overwritten afterwards. @throws FeedError when a vector is missing or has the wrong length */
+  setState(state: TrainingState): void {
+    this.session.run(this.graph.setState, vectors(stateVectors(state)));
   }
 
   getState(): TrainingState {
-    return this.session.run(this.graph.getState, {});
+    return stateOf(this.recipe, this.session.run(this.graph.getState, {}));
   }
 
   /** SHA-256 of all state, hexadecimal: equal exactly when every bit is. */
   digest(): string {
-    const { weights, adamM, adamV, statistics } = this.getState();
+    const state = this.session.run(this.graph.getState, {});
     const hash = createHash('sha256');
-    for (const part of [weights, adamM, adamV, statistics]) hash.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+    for (const name of stateVectorNames(this.recipe)) {
+      const part = state[name]!;
+      hash.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+    }
     return hash.digest('hex');
   }
 
@@ -123,23 +130,36 @@ export class TrainingSession {
     };
   }
 
-  /** One update of weights, optimiser and running statistics. → L2 norm of the averaged gradient */
-  apply(gradients: StepGradients, { step, learningRate, statisticsMomentum }: ApplyOptions): { readonly gradientNorm: number } {
-    const { beta1, beta2 } = this.recipe.optimizer;
-    const { gradientNorm } = this.session.run(this.graph.apply, {
+  /** One update of weights, optimiser and running statistics. → L2 norm of the averaged gradient, before clipping */
+  apply(
+    gradients: StepGradients,
+    { step, learningRate, statisticsMomentum, phase = EVERYTHING_LEARNS }: ApplyOptions,
+  ): { readonly gradientNorm: number } {
+    const { optimizer, emaDecay } = this.recipe;
+    if (step === phase.firstStep && step > 0) this.emptyOptimizer();
+    const { apply } = this.graph;
+    const ofRecipe: Readonly<Record<string, number>> = {
+      ...stepScalars(optimizer, learningRate, step - phase.firstStep),
+      ...('bodyLearns' in apply.feeds && { bodyLearns: phase.headOnly ? 0 : 1 }),
+      ...(emaDecay !== null && { emaDecay: rampedDecay(emaDecay, step) }),
+    };
+    const { gradientNorm } = this.session.run(apply, {
       gradientSum: vector(gradients.gradientSum),
       momentSum: vector(gradients.momentSum),
       weightSum: scalar(gradients.weightSum),
       momentCount: scalar(gradients.momentCount),
       statisticsMomentum: scalar(statisticsMomentum),
-      learningRate: scalar(learningRate),
-      beta1Power: scalar(power(beta1, step + 1)),
-      beta2Power: scalar(power(beta2, step + 1)),
+      ...Object.fromEntries(Object.entries(ofRecipe).map(([name, value]) => [name, scalar(value)])),
     });
     return { gradientNorm: gradientNorm[0]! };
   }
 
-  /** Predicts with the running statistics. @param images [count, s, s, 3] RGB bytes; any count */
+  /** Moments of parameters that did not learn are 0: corrected for as many steps, they would make the first updates several times too long. */
+  private emptyOptimizer(): void {
+    this.setState({ ...this.getState(), slots: emptySlots(this.recipe, this.spec.parameters.length) });
+  }
+
+  /** Predicts with the running statistics, and with the moving average of the weights where there is one. @param images [count, s, s, 3] RGB bytes; any count */
   predict(images: Uint8Array, count: number): Predictions {
     return predictImages(this.session, this.graph.predict, images, count);
   }
@@ -152,6 +172,10 @@ export class TrainingSession {
 
 function vector<A extends Float32Array | Int32Array>(data: A): { data: A; shape: readonly number[] } {
   return { data, shape: [data.length] };
+}
+
+function vectors(data: Readonly<Record<string, Float32Array>>): Record<string, ReturnType<typeof vector<Float32Array>>> {
+  return Object.fromEntries(Object.entries(data).map(([name, values]) => [name, vector(values)]));
 }
 
 function scalar(value: number): { data: Float32Array; shape: readonly number[] } {
@@ -167,11 +191,4 @@ function checkLabels(labels: Int32Array, numClasses: number): void {
     position: wrong,
     numClasses,
   });
-}
-
-/** baseⁿ by squaring: only multiplications, so the same bits on every machine, and no state that a checkpoint would have to carry. */
-function power(base: number, exponent: number): number {
-  let result = 1;
-  for (let square = base, rest = exponent; rest > 0; rest = Math.floor(rest / 2), square *= square) if (rest % 2 === 1) result *= square;
-  return result;
 }

@@ -1,9 +1,16 @@
 import { type RoentgenClient, type RunEvent, startTrainingRun, type TrainingRun, trainingRun, watchRun } from '@roentgen/client';
-import { FailedError } from '@roentgen/client';
+import { FailedError, type LearningRateSchedule, type OptimizerKind, type TrainingRecipeInput } from '@roentgen/client';
 import { findDatasetVersion } from '../find-dataset.js';
 import { type CommandContext, connect } from '../session.js';
 import { describeEvent } from '../run-event-line.js';
 import type { Output } from '../output.js';
+
+/** Flag values and what the API calls them. */
+export const OPTIMIZERS = { adam: 'ADAM', adamw: 'ADAMW', sgd: 'SGD' } as const satisfies Record<string, OptimizerKind>;
+export const SCHEDULES = { constant: 'CONSTANT', cosine: 'COSINE', exponential: 'EXPONENTIAL' } as const satisfies Record<
+  string,
+  LearningRateSchedule
+>;
 
 export interface TrainOptions {
   readonly dataset: string;
@@ -14,6 +21,11 @@ export interface TrainOptions {
   readonly microBatchSize?: number;
   readonly imageSize?: number;
   readonly learningRate?: number;
+  readonly optimizer?: keyof typeof OPTIMIZERS;
+  readonly weightDecay?: number;
+  readonly clipNorm?: number;
+  readonly emaDecay?: number;
+  readonly schedule?: keyof typeof SCHEDULES;
   readonly seed?: number;
   readonly watch?: boolean;
 }
@@ -22,19 +34,10 @@ export interface TrainOptions {
 export async function trainCommand(context: CommandContext, options: TrainOptions): Promise<void> {
   const client = connect(context);
   const version = await findDatasetVersion(client, options.dataset);
-  const { batchSize, microBatchSize } = options;
   const run = await startTrainingRun(client, {
     datasetVersionId: version.id,
     ...(options.name !== undefined && { name: options.name }),
-    recipe: {
-      ...(options.variant !== undefined && { variant: options.variant }),
-      ...(options.epochs !== undefined && { epochs: options.epochs }),
-      ...(batchSize !== undefined && { globalBatchSize: batchSize }),
-      ...(microBatchSize !== undefined && { microBatchSize }),
-      ...(options.imageSize !== undefined && { imageSizePx: options.imageSize }),
-      ...(options.learningRate !== undefined && { learningRate: options.learningRate }),
-      ...(options.seed !== undefined && { seed: options.seed }),
-    },
+    recipe: recipeOf(options),
   });
   if (options.watch !== true)
     return context.output.result(
@@ -43,6 +46,26 @@ export async function trainCommand(context: CommandContext, options: TrainOption
     );
   context.output.note(`${run.id} is queued`);
   await follow(context, client, run.id, 0);
+}
+
+/** The recipe with what the flags say and nothing else. */
+export function recipeOf(options: Omit<TrainOptions, 'dataset'>): TrainingRecipeInput {
+  const { optimizer, weightDecay, schedule, batchSize, microBatchSize } = options;
+  return {
+    ...(options.variant !== undefined && { variant: options.variant }),
+    ...(options.epochs !== undefined && { epochs: options.epochs }),
+    ...(batchSize !== undefined && { globalBatchSize: batchSize }),
+    ...(microBatchSize !== undefined && { microBatchSize }),
+    ...(options.imageSize !== undefined && { imageSizePx: options.imageSize }),
+    ...(options.learningRate !== undefined && { learningRate: options.learningRate }),
+    ...((optimizer !== undefined || weightDecay !== undefined) && {
+      optimizer: { ...(optimizer !== undefined && { kind: OPTIMIZERS[optimizer] }), ...(weightDecay !== undefined && { weightDecay }) },
+    }),
+    ...(schedule !== undefined && { schedule: { kind: SCHEDULES[schedule] } }),
+    ...(options.clipNorm !== undefined && { clipNorm: options.clipNorm }),
+    ...(options.emaDecay !== undefined && { emaDecay: options.emaDecay }),
+    ...(options.seed !== undefined && { seed: options.seed }),
+  };
 }
 
 /** `roentgen watch`: the events of a run, live, until it ends. */

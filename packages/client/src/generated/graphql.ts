@@ -27,6 +27,11 @@ export type CancelTrainingRunInput = {
   readonly runId: string;
 };
 
+/** BALANCED: in the loss every class counts the same, whatever its share of the train split. */
+export type ClassWeighting =
+  | 'BALANCED'
+  | 'NONE';
+
 export type CompleteUploadInput = {
   /** Any text of 1 to 200 characters. The same key with the same input gives the first answer again and does nothing twice. */
   readonly idempotencyKey?: string | null | undefined;
@@ -78,6 +83,17 @@ export type FinalizeDatasetInput = {
   readonly uploadId: string;
 };
 
+export type FreezeInput = {
+  /** Epochs in which only the classifier learns. */
+  readonly epochs?: number;
+  readonly until?: FreezeLimit;
+};
+
+/** HEAD: all layers before the classifier are frozen. */
+export type FreezeLimit =
+  | 'HEAD'
+  | 'NONE';
+
 /** SUCCEEDED and FAILED are final. */
 export type JobStatus =
   | 'FAILED'
@@ -85,10 +101,11 @@ export type JobStatus =
   | 'RUNNING'
   | 'SUCCEEDED';
 
-/** After the warm-up: unchanged, or down to 0 along a half cosine. */
+/** After the warm-up: unchanged, or down to finalFraction along a half cosine, or by the same factor each step. */
 export type LearningRateSchedule =
   | 'CONSTANT'
-  | 'COSINE';
+  | 'COSINE'
+  | 'EXPONENTIAL';
 
 /** The value is null unless it is FINITE. */
 export type MetricKind =
@@ -102,19 +119,28 @@ export type OnRejected =
   | 'FAIL'
   | 'SKIP';
 
+/** Fields of another kind are an error; those left out get the default of the kind. */
 export type OptimizerInput = {
-  /** 0 to 0.9999. */
-  readonly beta1?: number;
-  /** 0 to 0.99999. */
-  readonly beta2?: number;
-  /** Above 0. */
-  readonly epsilon?: number;
+  /** ADAM, ADAMW: 0 to 0.9999; 0.9. */
+  readonly beta1?: number | null | undefined;
+  /** ADAM, ADAMW: 0 to 0.99999; 0.999. */
+  readonly beta2?: number | null | undefined;
+  /** ADAM, ADAMW: 1e-12 to 1; 1e-7, with ADAMW 1e-8. */
+  readonly epsilon?: number | null | undefined;
   readonly kind?: OptimizerKind;
+  /** SGD: 0 to 0.9999; 0.9. */
+  readonly momentum?: number | null | undefined;
+  /** SGD: true. */
+  readonly nesterov?: boolean | null | undefined;
+  /** ADAMW: 0 to 1; 0.02. Of kernels only, never of batch norm or biases. */
+  readonly weightDecay?: number | null | undefined;
 };
 
-/** Kingma & Ba 2015. */
+/** ADAM: Kingma & Ba 2015; ADAMW: with decoupled weight decay, Loshchilov & Hutter 2019; SGD: with momentum, Sutskever et al. 2013. */
 export type OptimizerKind =
-  | 'ADAM';
+  | 'ADAM'
+  | 'ADAMW'
+  | 'SGD';
 
 export type RevokeApiTokenInput = {
   /** Any text of 1 to 200 characters. The same key with the same input gives the first answer again and does nothing twice. */
@@ -159,7 +185,10 @@ export type RunStatus =
   | 'SUCCEEDED'
   | 'WAITING';
 
+/** Fields of another kind are an error. */
 export type ScheduleInput = {
+  /** Share of the learning rate that is left at the end. COSINE: 0 to 1; 0. EXPONENTIAL: 1e-6 to 1; 0.01. */
+  readonly finalFraction?: number | null | undefined;
   readonly kind?: LearningRateSchedule;
   /** Steps over which the learning rate rises to its full value. */
   readonly warmupSteps?: number;
@@ -206,12 +235,18 @@ export type TrainingRecipeInput = {
   readonly batchNormMomentum?: number;
   /** And always after the last epoch. */
   readonly checkpointEveryEpochs?: number;
+  readonly classWeights?: ClassWeighting;
+  /** 1e-6 to 1e6: a longer averaged gradient is scaled down to this norm; null: never. */
+  readonly clipNorm?: number | null | undefined;
   /** 0 to 0.9; chance that the last block’s residual branch is dropped. */
   readonly dropConnectRate?: number;
   /** 0 to 0.9, before the classifier. */
   readonly dropoutRate?: number;
+  /** 0.5 to 0.99999: evaluation and model use a moving average of the weights, with decay min(emaDecay, (1 + step) / (10 + step)); null: the weights themselves. */
+  readonly emaDecay?: number | null | undefined;
   /** 1 to 10,000. */
   readonly epochs?: number;
+  readonly freeze?: FreezeInput;
   /** Samples per optimiser update; a multiple of microBatchSize. */
   readonly globalBatchSize?: number;
   /** Side of the square images that the network sees, 32 to 1024. */

@@ -76,9 +76,9 @@ interface Computed {
 function compute(binding: TensorFlowBinding, fixture: ReferenceFixture): Computed {
   const session = createSession(binding, fixture);
   try {
-    const weights = fixtureVector(session.spec.parameters, fixture.gain);
-    const empty = new Float32Array(weights.length);
-    session.setState({ weights, adamM: empty, adamV: empty, statistics: fixtureVector(session.spec.statistics) });
+    const { parameters, statistics } = session.spec;
+    const weights = fixtureVector(parameters, fixture.gain);
+    session.setState({ ...session.initialState(0), weights, statistics: fixtureVector(statistics) });
     const batch = fixtureBatch(fixture);
     return {
       spec: session.spec,

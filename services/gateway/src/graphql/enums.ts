@@ -1,12 +1,16 @@
 import { registerEnumType } from 'type-graphql';
 import {
+  CLASS_WEIGHTINGS,
   DEVICES,
   EFFICIENTNET_VARIANT_NAMES,
+  FREEZE_LIMITS,
   JOB_STATUSES,
   METRIC_KINDS,
+  OPTIMIZER_KINDS,
   ROLES,
   RUN_EVENT_KINDS,
   RUN_STATUSES,
+  SCHEDULE_KINDS,
   SPLITS,
   UPLOAD_FILE_STATUSES,
   UPLOAD_STATUSES,
@@ -62,10 +66,20 @@ export const BatchNormEnum = graphqlEnum(
 );
 export const ScheduleKindEnum = graphqlEnum(
   'LearningRateSchedule',
-  ['constant', 'cosine'],
-  'After the warm-up: unchanged, or down to 0 along a half cosine.',
+  SCHEDULE_KINDS,
+  'After the warm-up: unchanged, or down to finalFraction along a half cosine, or by the same factor each step.',
 );
-export const OptimizerKindEnum = graphqlEnum('OptimizerKind', ['adam'], 'Kingma & Ba 2015.');
+export const OptimizerKindEnum = graphqlEnum(
+  'OptimizerKind',
+  OPTIMIZER_KINDS,
+  'ADAM: Kingma & Ba 2015; ADAMW: with decoupled weight decay, Loshchilov & Hutter 2019; SGD: with momentum, Sutskever et al. 2013.',
+);
+export const ClassWeightingEnum = graphqlEnum(
+  'ClassWeighting',
+  CLASS_WEIGHTINGS,
+  'BALANCED: in the loss every class counts the same, whatever its share of the train split.',
+);
+export const FreezeLimitEnum = graphqlEnum('FreezeLimit', FREEZE_LIMITS, 'HEAD: all layers before the classifier are frozen.');
 export const OnRejectedEnum = graphqlEnum(
   'OnRejected',
   ['FAIL', 'SKIP'],

@@ -26,6 +26,7 @@ const entries: readonly ManifestEntry[] = await Promise.all(
 );
 
 interface Changes {
+  readonly entries?: readonly ManifestEntry[];
   readonly recipe?: TrainingRecipe;
   readonly classes?: string[];
   readonly damage?: (store: MemoryStore, key: string) => void;
@@ -35,7 +36,7 @@ interface Changes {
 async function feedWith(changes: Changes = {}) {
   const store = new MemoryStore();
   const asked: string[] = [];
-  const { bytes, sha256 } = encodeManifest(entries);
+  const { bytes, sha256 } = encodeManifest(changes.entries ?? entries);
   await store.put('manifest.jsonl', bytes);
   changes.damage?.(store, 'manifest.jsonl');
   const colour = new Map(entries.map((entry, i) => [entry.sha256, i]));
@@ -73,6 +74,21 @@ test('the steps have the images of the plan, in its order, with their labels', a
     expect(microBatches.flatMap(({ sampleIds }) => sampleIds)).toEqual(planned.flat().map((sample) => entries[sample]!.fileName));
     feed.release('training', slot);
   }
+});
+
+test('with balanced class weights a rare class counts more, in training alone', async () => {
+  const rare = entries.map((entry, i) => ({ ...entry, label: i === 3 || i === 10 ? 'pneumonia' : 'normal' }));
+  const { feed } = await feedWith({ recipe: { ...recipe, classWeights: 'balanced' }, entries: rare });
+  feed.startAt(0);
+  const weightOf = new Map<number, number>();
+  for (const step of [0, 1, 2]) {
+    const { slot, microBatches } = await feed.trainingBatch(step);
+    for (const { labels, weights } of microBatches) labels.forEach((label, i) => weightOf.set(label, weights[i]!));
+    feed.release('training', slot);
+  }
+  expect(weightOf.get(0)).toBeCloseTo(10 / (2 * 9), 6);
+  expect(weightOf.get(1)).toBe(5);
+  expect([...(await feed.evaluationBatch(0)).microBatches[0]!.weights]).toEqual([1, 1]);
 });
 
 test('a run that is resumed reads the images of its next step', async () => {

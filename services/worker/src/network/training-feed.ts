@@ -1,6 +1,6 @@
 import type { DatasetRef, ManifestEntry, ObjectStore, TrainingRecipe } from '@roentgen/domain';
 import { parseManifest } from '@roentgen/datasets';
-import { TrainingPlan, assembleMicroBatch } from '@roentgen/training';
+import { TrainingPlan, assembleMicroBatch, classWeights } from '@roentgen/training';
 import { DatasetMismatchError } from '../errors.js';
 import type { InputSummary, SharedMicroBatch, SlotBatch, SlotRingName } from '../rpc.js';
 import { BatchPrefetcher } from './batch-prefetcher.js';
@@ -26,6 +26,8 @@ interface Sample extends StoredImage {
 /** The images of one attempt, in the order of its plan: train split for the steps, validation split for the evaluations. Never the test split. */
 export class TrainingFeed {
   private readonly plan: TrainingPlan;
+  /** Of the loss; applied here as the samples' weights. */
+  private readonly classWeights: Float32Array;
   private readonly rings: Readonly<Record<SlotRingName, SlotRing>>;
   private training: BatchPrefetcher<SlotBatch> | null = null;
   private evaluation: BatchPrefetcher<SlotBatch> | null = null;
@@ -37,6 +39,11 @@ export class TrainingFeed {
   ) {
     const { recipe, prefetchBatches } = options;
     this.plan = new TrainingPlan(recipe, train.length);
+    this.classWeights = classWeights(
+      recipe.classWeights,
+      train.map(({ label }) => label),
+      options.dataset.classes.length,
+    );
     const shape = { microBatchSize: recipe.microBatchSize, imageBytes: recipe.imageSizePx ** 2 * 3 };
     // One slot more than is prefetched: the one that is computed on.
     this.rings = {
@@ -109,7 +116,7 @@ export class TrainingFeed {
     const microBatches = plans.map((plan, m) => {
       const batch = assembleMicroBatch(plan, imageSizePx, (index) => {
         const { fileName, label } = this.train[index]!;
-        return { id: fileName, label, pixels: pixels.get(index)! };
+        return { id: fileName, label, weight: this.classWeights[label]!, pixels: pixels.get(index)! };
       });
       return copyInto(slot.microBatches[m]!, batch);
     });

@@ -20,6 +20,8 @@ export const sub = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph,
 export const mul = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph, 'Mul', a, b);
 /** a / b, broadcasting; floating point only. */
 export const div = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph, 'RealDiv', a, b);
+/** The greater of a and b, broadcasting. */
+export const maximum = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph, 'Maximum', a, b);
 export const square = (graph: Graph, x: Tensor): Tensor => unary(graph, 'Square', x);
 export const sqrt = (graph: Graph, x: Tensor): Tensor => unary(graph, 'Sqrt', x);
 /** σ(x) = 1 / (1 + e^−x). */

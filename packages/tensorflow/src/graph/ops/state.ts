@@ -78,7 +78,7 @@ export interface AdamInputs {
 }
 
 /** One Adam update (Kingma & Ba 2015, the form before §2.1's last paragraph: ε̂ is added to √v), in one pass over the vectors. */
-export function applyAdam(graph: Graph, weights: Variable, m: Variable, v: Variable, inputs: AdamInputs): Node {
+export function applyAdam(graph: Graph, weights: Variable, m: Variable, v: Variable, inputs: AdamInputs, options: NodeOptions = {}): Node {
   expectShape('ResourceApplyAdam', 'gradient', inputs.gradient, weights.shape);
   return graph.addNode(
     'ResourceApplyAdam',
@@ -95,6 +95,29 @@ export function applyAdam(graph: Graph, weights: Variable, m: Variable, v: Varia
       inputs.gradient,
     ],
     { ...elementType(inputs.gradient), use_locking: boolAttribute(false), use_nesterov: boolAttribute(false) },
+    [],
+    options,
+  );
+}
+
+export interface MomentumInputs {
+  readonly learningRate: Tensor;
+  readonly momentum: Tensor;
+  readonly gradient: Tensor;
+  readonly nesterov: boolean;
+}
+
+/**
+ * One update of gradient descent with momentum, in one pass: a ← μ·a + g, then w ← w − η·(g + μ·a) with `nesterov`, w ← w − η·a without
+ * (Sutskever et al. 2013, in the form of Bengio et al. 2013, eq. 7: the gradient is taken where the weights are).
+ */
+export function applyMomentum(graph: Graph, weights: Variable, accumulator: Variable, inputs: MomentumInputs): Node {
+  const { learningRate, gradient, momentum, nesterov } = inputs;
+  expectShape('ResourceApplyMomentum', 'gradient', gradient, weights.shape);
+  return graph.addNode(
+    'ResourceApplyMomentum',
+    [weights.handle, accumulator.handle, learningRate, gradient, momentum],
+    { ...elementType(gradient), use_locking: boolAttribute(false), use_nesterov: boolAttribute(nesterov) },
     [],
   );
 }

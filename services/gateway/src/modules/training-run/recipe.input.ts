@@ -1,27 +1,48 @@
 import { Field, Float, InputType, Int } from 'type-graphql';
-import { EFFICIENTNET_VARIANT_NAMES, parseTrainingRecipe } from '@roentgen/domain';
-import { BatchNormEnum, OptimizerKindEnum, ScheduleKindEnum } from '../../graphql/enums.js';
+import {
+  EFFICIENTNET_VARIANT_NAMES,
+  parseTrainingRecipe,
+  type ClassWeighting,
+  type OptimizerKind,
+  type ScheduleKind,
+} from '@roentgen/domain';
+import { BatchNormEnum, ClassWeightingEnum, FreezeLimitEnum, OptimizerKindEnum, ScheduleKindEnum } from '../../graphql/enums.js';
 import { SafeInt } from '../../graphql/scalars.js';
 
 /** Shown as the defaults of the schema, so that both always agree. */
 const DEFAULTS = parseTrainingRecipe({});
 
-@InputType()
+@InputType({ description: 'Fields of another kind are an error; those left out get the default of the kind.' })
 export class OptimizerInput {
-  @Field(() => OptimizerKindEnum, { defaultValue: DEFAULTS.optimizer.kind }) kind!: 'adam';
-  @Field(() => Float, { defaultValue: DEFAULTS.optimizer.beta1, description: '0 to 0.9999.' }) beta1!: number;
-  @Field(() => Float, { defaultValue: DEFAULTS.optimizer.beta2, description: '0 to 0.99999.' }) beta2!: number;
-  @Field(() => Float, { defaultValue: DEFAULTS.optimizer.epsilon, description: 'Above 0.' }) epsilon!: number;
+  @Field(() => OptimizerKindEnum, { defaultValue: DEFAULTS.optimizer.kind }) kind!: OptimizerKind;
+  @Field(() => Float, { nullable: true, description: 'ADAM, ADAMW: 0 to 0.9999; 0.9.' }) beta1?: number | null;
+  @Field(() => Float, { nullable: true, description: 'ADAM, ADAMW: 0 to 0.99999; 0.999.' }) beta2?: number | null;
+  @Field(() => Float, { nullable: true, description: 'ADAM, ADAMW: 1e-12 to 1; 1e-7, with ADAMW 1e-8.' }) epsilon?: number | null;
+  @Field(() => Float, { nullable: true, description: 'ADAMW: 0 to 1; 0.02. Of kernels only, never of batch norm or biases.' })
+  weightDecay?: number | null;
+  @Field(() => Float, { nullable: true, description: 'SGD: 0 to 0.9999; 0.9.' }) momentum?: number | null;
+  @Field(() => Boolean, { nullable: true, description: 'SGD: true.' }) nesterov?: boolean | null;
 }
 
-@InputType()
+@InputType({ description: 'Fields of another kind are an error.' })
 export class ScheduleInput {
-  @Field(() => ScheduleKindEnum, { defaultValue: DEFAULTS.schedule.kind }) kind!: 'constant' | 'cosine';
+  @Field(() => ScheduleKindEnum, { defaultValue: DEFAULTS.schedule.kind }) kind!: ScheduleKind;
   @Field(() => Int, {
     defaultValue: DEFAULTS.schedule.warmupSteps,
     description: 'Steps over which the learning rate rises to its full value.',
   })
   warmupSteps!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Share of the learning rate that is left at the end. COSINE: 0 to 1; 0. EXPONENTIAL: 1e-6 to 1; 0.01.',
+  })
+  finalFraction?: number | null;
+}
+
+@InputType()
+export class FreezeInput {
+  @Field(() => FreezeLimitEnum, { defaultValue: DEFAULTS.freeze.until }) until!: 'none' | 'head';
+  @Field(() => Int, { defaultValue: DEFAULTS.freeze.epochs, description: 'Epochs in which only the classifier learns.' }) epochs!: number;
 }
 
 @InputType()
@@ -43,8 +64,22 @@ export class TrainingRecipeInput {
   globalBatchSize!: number;
   @Field(() => Int, { defaultValue: DEFAULTS.microBatchSize, description: 'Samples per session call.' }) microBatchSize!: number;
   @Field(() => Float, { defaultValue: DEFAULTS.learningRate, description: 'Above 0; the highest of the schedule.' }) learningRate!: number;
-  @Field(() => OptimizerInput, { defaultValue: DEFAULTS.optimizer }) optimizer!: OptimizerInput;
-  @Field(() => ScheduleInput, { defaultValue: DEFAULTS.schedule }) schedule!: ScheduleInput;
+  @Field(() => OptimizerInput, { defaultValue: { kind: DEFAULTS.optimizer.kind } }) optimizer!: OptimizerInput;
+  @Field(() => ScheduleInput, { defaultValue: { kind: DEFAULTS.schedule.kind, warmupSteps: DEFAULTS.schedule.warmupSteps } })
+  schedule!: ScheduleInput;
+  @Field(() => Float, {
+    nullable: true,
+    description: '1e-6 to 1e6: a longer averaged gradient is scaled down to this norm; null: never.',
+  })
+  clipNorm?: number | null;
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      '0.5 to 0.99999: evaluation and model use a moving average of the weights, with decay min(emaDecay, (1 + step) / (10 + step)); null: the weights themselves.',
+  })
+  emaDecay?: number | null;
+  @Field(() => ClassWeightingEnum, { defaultValue: DEFAULTS.classWeights }) classWeights!: ClassWeighting;
+  @Field(() => FreezeInput, { defaultValue: DEFAULTS.freeze }) freeze!: FreezeInput;
   @Field(() => Float, { defaultValue: DEFAULTS.labelSmoothing, description: '0 to 0.5.' }) labelSmoothing!: number;
   @Field(() => Float, { defaultValue: DEFAULTS.dropoutRate, description: '0 to 0.9, before the classifier.' }) dropoutRate!: number;
   @Field(() => Float, {

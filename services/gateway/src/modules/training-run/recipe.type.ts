@@ -1,20 +1,40 @@
 import { Field, Float, Int, ObjectType } from 'type-graphql';
-import type { EfficientNetVariant, TrainingRecipe } from '@roentgen/domain';
-import { BatchNormEnum, OptimizerKindEnum, ScheduleKindEnum, VariantEnum } from '../../graphql/enums.js';
+import type { ClassWeighting, EfficientNetVariant, OptimizerKind, ScheduleKind, TrainingRecipe } from '@roentgen/domain';
+import {
+  BatchNormEnum,
+  ClassWeightingEnum,
+  FreezeLimitEnum,
+  OptimizerKindEnum,
+  ScheduleKindEnum,
+  VariantEnum,
+} from '../../graphql/enums.js';
 import { SafeInt } from '../../graphql/scalars.js';
+
+const belongsTo = (kinds: string) => `Null unless the kind is ${kinds}.`;
 
 @ObjectType('Optimizer')
 export class OptimizerType {
-  @Field(() => OptimizerKindEnum) kind!: 'adam';
-  @Field(() => Float) beta1!: number;
-  @Field(() => Float) beta2!: number;
-  @Field(() => Float) epsilon!: number;
+  @Field(() => OptimizerKindEnum) kind!: OptimizerKind;
+  @Field(() => Float, { nullable: true, description: belongsTo('ADAM or ADAMW') }) beta1?: number;
+  @Field(() => Float, { nullable: true, description: belongsTo('ADAM or ADAMW') }) beta2?: number;
+  @Field(() => Float, { nullable: true, description: belongsTo('ADAM or ADAMW') }) epsilon?: number;
+  @Field(() => Float, { nullable: true, description: belongsTo('ADAMW') }) weightDecay?: number;
+  @Field(() => Float, { nullable: true, description: belongsTo('SGD') }) momentum?: number;
+  @Field(() => Boolean, { nullable: true, description: belongsTo('SGD') }) nesterov?: boolean;
 }
 
 @ObjectType('Schedule')
 export class ScheduleType {
-  @Field(() => ScheduleKindEnum) kind!: 'constant' | 'cosine';
+  @Field(() => ScheduleKindEnum) kind!: ScheduleKind;
   @Field(() => Int) warmupSteps!: number;
+  @Field(() => Float, { nullable: true, description: 'Share of the learning rate that is left at the end; null with CONSTANT.' })
+  finalFraction?: number;
+}
+
+@ObjectType('Freeze')
+export class FreezeType {
+  @Field(() => FreezeLimitEnum) until!: 'none' | 'head';
+  @Field(() => Int) epochs!: number;
 }
 
 @ObjectType('Augmentation')
@@ -25,7 +45,7 @@ export class AugmentationType {
 @ObjectType('TrainingRecipe', {
   description: 'All that decides the result of a run besides its dataset version, with every default filled in.',
 })
-export class TrainingRecipeType implements TrainingRecipe {
+export class TrainingRecipeType implements Omit<TrainingRecipe, 'optimizer' | 'schedule'> {
   @Field(() => VariantEnum) variant!: EfficientNetVariant;
   @Field(() => Int, { description: 'Side of the square images that the network sees.' }) imageSizePx!: number;
   @Field(() => Int) epochs!: number;
@@ -34,6 +54,12 @@ export class TrainingRecipeType implements TrainingRecipe {
   @Field(() => Float) learningRate!: number;
   @Field(() => OptimizerType) optimizer!: OptimizerType;
   @Field(() => ScheduleType) schedule!: ScheduleType;
+  @Field(() => Float, { nullable: true, description: 'Longest allowed norm of the averaged gradient; null: any.' })
+  clipNorm!: number | null;
+  @Field(() => Float, { nullable: true, description: 'Decay of the moving average of the weights that the model is made of; null: none.' })
+  emaDecay!: number | null;
+  @Field(() => ClassWeightingEnum) classWeights!: ClassWeighting;
+  @Field(() => FreezeType) freeze!: FreezeType;
   @Field(() => Float) labelSmoothing!: number;
   @Field(() => Float) dropoutRate!: number;
   @Field(() => Float, { description: 'Stochastic depth: chance that the last block’s residual branch is dropped.' })

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { recipeOf } from './train.js';
+
+test('the recipe has what the flags say and nothing else', () => {
+  expect(recipeOf({})).toEqual({});
+  expect(recipeOf({ batchSize: 32, imageSize: 300, learningRate: 1e-4 })).toEqual({
+    globalBatchSize: 32,
+    imageSizePx: 300,
+    learningRate: 1e-4,
+  });
+  expect(recipeOf({ optimizer: 'adamw', weightDecay: 0.05, schedule: 'exponential', clipNorm: 1, emaDecay: 0.999 })).toEqual({
+    optimizer: { kind: 'ADAMW', weightDecay: 0.05 },
+    schedule: { kind: 'EXPONENTIAL' },
+    clipNorm: 1,
+    emaDecay: 0.999,
+  });
+});
+
+test('a weight decay without an optimiser is left to the server to judge', () => {
+  expect(recipeOf({ weightDecay: 0.05 })).toEqual({ optimizer: { weightDecay: 0.05 } });
+});

@@ -1,0 +1,187 @@
+import { parseTrainingRecipe } from '@roentgen/domain';
+import type { OptimizerRecipe } from '@roentgen/domain';
+import { loadBinding, viewEntry } from '@roentgen/tensorflow';
+import type { TensorFlowBinding } from '@roentgen/tensorflow';
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import type { StepGradients } from '../step-gradients.js';
+import { pseudoRandom } from '../parity/reference-fixture.js';
+import { TrainingSession } from '../training-session.js';
+import { weightDecayMask } from './masks.js';
+
+const STEPS = 5;
+const LEARNING_RATE = 0.01;
+const WEIGHT_SUM = 4;
+
+let binding: TensorFlowBinding;
+let session: TrainingSession;
+beforeAll(() => {
+  binding = loadBinding();
+});
+afterEach(() => session.close());
+
+function open(input: Record<string, unknown>): TrainingSession {
+  const recipe = parseTrainingRecipe({ imageSizePx: 32, globalBatchSize: 4, microBatchSize: 4, ...input });
+  session = TrainingSession.create({ binding, recipe, numClasses: 2 });
+  session.setState(session.initialState(1));
+  return session;
+}
+
+/** Sums over a step as they would come out of micro-batches, with made-up values in (−scale, scale). */
+function gradientsOf(step: number, scale = 0.1): StepGradients {
+  const { parameters, statistics } = session.spec;
+  const values = pseudoRandom(`gradient ${step}`, parameters.length);
+  return {
+    gradientSum: Float32Array.from(values, (value) => WEIGHT_SUM * scale * (value / 2 ** 31 - 1)),
+    momentSum: new Float32Array(statistics.length),
+    ...{ momentCount: 1, lossSum: 1, weightSum: WEIGHT_SUM, correctSum: 0, sampleCount: 4 },
+  };
+}
+
+const options = (step: number, learningRate = LEARNING_RATE) => ({ step, learningRate, statisticsMomentum: 0.9 });
+
+type Vector = Float32Array | Float64Array;
+
+interface Reference {
+  readonly weights: Float64Array;
+  readonly slots: Readonly<Record<string, Float64Array>>;
+}
+
+/** One step in float64 with the recipe's numbers as float32 has them; t counts from 1. */
+function referenceStep(optimizer: OptimizerRecipe, { weights: w, slots }: Reference, g: Float64Array, mask: Float32Array, t: number): void {
+  const f = Math.fround;
+  const rate = f(LEARNING_RATE);
+  if (optimizer.kind === 'sgd') {
+    const a = slots['momentum']!;
+    const mu = f(optimizer.momentum);
+    for (let i = 0; i < w.length; i++) {
+      a[i] = mu * a[i]! + g[i]!;
+      w[i] = w[i]! - rate * (optimizer.nesterov ? g[i]! + mu * a[i]! : a[i]!);
+    }
+    return;
+  }
+  const [beta1, beta2, epsilon] = [f(optimizer.beta1), f(optimizer.beta2), optimizer.epsilon];
+  const [correction1, correction2] = [1 - f(optimizer.beta1 ** t), 1 - f(optimizer.beta2 ** t)];
+  const [m, v] = [slots['m']!, slots['v']!];
+  for (let i = 0; i < w.length; i++) {
+    m[i] = beta1 * m[i]! + (1 - beta1) * g[i]!;
+    v[i] = beta2 * v[i]! + (1 - beta2) * g[i]! ** 2;
+    if (optimizer.kind === 'adam') {
+      w[i] = w[i]! - (((rate * Math.sqrt(correction2)) / correction1) * m[i]!) / (Math.sqrt(v[i]!) + epsilon);
+    } else {
+      const decayed = w[i]! - rate * optimizer.weightDecay * mask[i]! * w[i]!;
+      w[i] = decayed - (rate * (m[i]! / correction1)) / (Math.sqrt(v[i]! / correction2) + epsilon);
+    }
+  }
+}
+
+test.each([
+  { optimizer: { kind: 'adam' } },
+  { optimizer: { kind: 'adam', epsilon: 0.01 } },
+  { optimizer: { kind: 'adamw', weightDecay: 0.5, epsilon: 0.01 } },
+  { optimizer: { kind: 'sgd' } },
+  { optimizer: { kind: 'sgd', nesterov: false, momentum: 0.5 } },
+])('$optimizer makes the updates of its formula', (input) => {
+  const { recipe, spec } = open(input);
+  const start = session.getState();
+  const reference: Reference = {
+    weights: Float64Array.from(start.weights),
+    slots: Object.fromEntries(Object.keys(start.slots).map((slot) => [slot, new Float64Array(start.weights.length)])),
+  };
+  const mask = weightDecayMask(spec.parameters);
+  for (let step = 0; step < STEPS; step++) {
+    const gradients = gradientsOf(step);
+    session.apply(gradients, options(step));
+    const mean = Float64Array.from(gradients.gradientSum, (value) => value / WEIGHT_SUM);
+    referenceStep(recipe.optimizer, reference, mean, mask, step + 1);
+  }
+  const state = session.getState();
+  const moved = (weights: Vector) => Float64Array.from(weights, (value, i) => value - start.weights[i]!);
+  expect(relativeDistance(moved(reference.weights), moved(state.weights))).toBeLessThan(1e-5);
+  for (const [slot, vector] of Object.entries(reference.slots)) {
+    expect(relativeDistance(vector, state.slots[slot]!), slot).toBeLessThan(1e-5);
+  }
+});
+
+test('without a gradient AdamW only shrinks kernels', () => {
+  open({ optimizer: { kind: 'adamw', weightDecay: 0.5 } });
+  const shifted = session.initialState(1);
+  const before = { ...shifted, weights: shifted.weights.map((value) => value + 0.25) };
+  session.setState(before);
+  session.apply(gradientsOf(0, 0), options(0, 0.5));
+  const after = session.getState().weights;
+  for (const entry of session.spec.parameters.entries) {
+    const [old, now] = [viewEntry(before.weights, entry), viewEntry(after, entry)];
+    const expected = entry.group === 'kernel' ? old.map((value) => value - value * 0.25) : old;
+    expect(relativeDistance(expected, now), entry.name).toBeLessThan(entry.group === 'kernel' ? 1e-6 : Number.MIN_VALUE);
+  }
+});
+
+test('a gradient within clipNorm keeps its bits, a longer one gets exactly that length; the norm is told before clipping', () => {
+  const plainDescent = { optimizer: { kind: 'sgd', momentum: 0 } };
+  const update = (clipNorm: number | null) => {
+    open({ ...plainDescent, clipNorm });
+    session.setState({ ...session.getState(), weights: new Float32Array(session.spec.parameters.length) });
+    const { gradientNorm } = session.apply(gradientsOf(0), options(0, 1));
+    const result = { gradientNorm, weights: session.getState().weights };
+    return result;
+  };
+  const free = update(null);
+  session.close();
+  const loose = update(free.gradientNorm * 1.001);
+  session.close();
+  const tight = update(3);
+  expect(free.gradientNorm / norm(free.weights)).toBeCloseTo(1, 5);
+  expect(loose).toEqual(free);
+  expect(tight.gradientNorm).toBe(free.gradientNorm);
+  expect(norm(tight.weights) / 3).toBeCloseTo(1, 5);
+  const scale = 3 / free.gradientNorm;
+  expect(
+    relativeDistance(
+      free.weights.map((value) => value * scale),
+      tight.weights,
+    ),
+  ).toBeLessThan(1e-6);
+});
+
+test('the moving average follows the weights, faster in the first steps', () => {
+  open({ optimizer: { kind: 'sgd' }, emaDecay: 0.6 });
+  const average = Float64Array.from(session.getState().ema!);
+  for (let step = 0; step < 9; step++) {
+    session.apply(gradientsOf(step), options(step));
+    const decay = Math.min(0.6, (1 + step) / (10 + step));
+    const { weights } = session.getState();
+    for (let i = 0; i < average.length; i++) average[i] = decay * average[i]! + (1 - decay) * weights[i]!;
+  }
+  const { ema, weights } = session.getState();
+  expect(relativeDistance(average, ema!)).toBeLessThan(1e-6);
+  expect(relativeDistance(average, weights)).toBeGreaterThan(1e-4);
+});
+
+test.each(['adamw', 'sgd'])('in a frozen phase only the head moves under %s, and the next one starts with an empty optimiser', (kind) => {
+  open({ optimizer: { kind }, freeze: { until: 'head', epochs: 1 } });
+  const start = session.getState().weights;
+  for (let step = 0; step < 3; step++) session.apply(gradientsOf(step), { ...options(step), phase: { firstStep: 0, headOnly: true } });
+  const frozen = session.getState().weights;
+  for (const entry of session.spec.parameters.entries) {
+    const moves = viewEntry(frozen, entry).some((value, i) => value !== viewEntry(start, entry)[i]);
+    expect(moves, entry.name).toBe(entry.name.startsWith('predictions/'));
+  }
+  session.apply(gradientsOf(3), { ...options(3), phase: { firstStep: 3, headOnly: false } });
+  const fresh = session.getState();
+  session.setState({ ...session.initialState(1), weights: frozen });
+  session.apply(gradientsOf(3), { ...options(0), phase: { firstStep: 0, headOnly: false } });
+  expect(fresh.weights).toEqual(session.getState().weights);
+  expect(fresh.slots).toEqual(session.getState().slots);
+});
+
+function norm(values: Iterable<number>): number {
+  let sum = 0;
+  for (const value of values) sum += value ** 2;
+  return Math.sqrt(sum);
+}
+
+/** |a − b| / |a|; 0 for two vectors of zeros. */
+function relativeDistance(a: Vector, b: Vector): number {
+  const distance = norm(Float64Array.from(a, (value, i) => value - b[i]!));
+  return distance === 0 ? 0 : distance / norm(a);
+}
