@@ -26,12 +26,17 @@ function open(input: Record<string, unknown>): TrainingSession {
   return session;
 }
 
-/** Sums over a step as they would come out of micro-batches, with made-up values in (−scale, scale). */
+/** Made-up numbers in (−1, 1); every step reads them from another place on. */
+let random = new Float32Array(0);
+
+/** Sums over a step as they would come out of micro-batches, with values in (−scale, scale). */
 function gradientsOf(step: number, scale = 0.1): StepGradients {
   const { parameters, statistics } = session.spec;
-  const values = pseudoRandom(`gradient ${step}`, parameters.length);
+  if (random.length === 0) random = Float32Array.from(pseudoRandom('gradient', parameters.length + 1000), (value) => value / 2 ** 31 - 1);
+  const gradientSum = random.slice(step * 100, step * 100 + parameters.length);
+  for (let i = 0; i < gradientSum.length; i++) gradientSum[i]! *= WEIGHT_SUM * scale;
   return {
-    gradientSum: Float32Array.from(values, (value) => WEIGHT_SUM * scale * (value / 2 ** 31 - 1)),
+    gradientSum,
     momentSum: new Float32Array(statistics.length),
     ...{ momentCount: 1, lossSum: 1, weightSum: WEIGHT_SUM, correctSum: 0, sampleCount: 4 },
   };
@@ -122,8 +127,7 @@ test('a gradient within clipNorm keeps its bits, a longer one gets exactly that 
     open({ ...plainDescent, clipNorm });
     session.setState({ ...session.getState(), weights: new Float32Array(session.spec.parameters.length) });
     const { gradientNorm } = session.apply(gradientsOf(0), options(0, 1));
-    const result = { gradientNorm, weights: session.getState().weights };
-    return result;
+    return { gradientNorm, weights: session.getState().weights };
   };
   const free = update(null);
   session.close();
@@ -131,7 +135,8 @@ test('a gradient within clipNorm keeps its bits, a longer one gets exactly that 
   session.close();
   const tight = update(3);
   expect(free.gradientNorm / norm(free.weights)).toBeCloseTo(1, 5);
-  expect(loose).toEqual(free);
+  expect(loose.gradientNorm).toBe(free.gradientNorm);
+  expect(sameBits(loose.weights, free.weights)).toBe(true);
   expect(tight.gradientNorm).toBe(free.gradientNorm);
   expect(norm(tight.weights) / 3).toBeCloseTo(1, 5);
   const scale = 3 / free.gradientNorm;
@@ -161,18 +166,22 @@ test.each(['adamw', 'sgd'])('in a frozen phase only the head moves under %s, and
   open({ optimizer: { kind }, freeze: { until: 'head', epochs: 1 } });
   const start = session.getState().weights;
   for (let step = 0; step < 3; step++) session.apply(gradientsOf(step), { ...options(step), phase: { firstStep: 0, headOnly: true } });
-  const frozen = session.getState().weights;
+  const { weights: frozen, statistics } = session.getState();
   for (const entry of session.spec.parameters.entries) {
-    const moves = viewEntry(frozen, entry).some((value, i) => value !== viewEntry(start, entry)[i]);
+    const moves = relativeDistance(viewEntry(frozen, entry), viewEntry(start, entry)) > 0;
     expect(moves, entry.name).toBe(entry.name.startsWith('predictions/'));
   }
   session.apply(gradientsOf(3), { ...options(3), phase: { firstStep: 3, headOnly: false } });
-  const fresh = session.getState();
-  session.setState({ ...session.initialState(1), weights: frozen });
+  const digest = session.digest();
+  session.setState({ ...session.initialState(1), weights: frozen, statistics });
   session.apply(gradientsOf(3), { ...options(0), phase: { firstStep: 0, headOnly: false } });
-  expect(fresh.weights).toEqual(session.getState().weights);
-  expect(fresh.slots).toEqual(session.getState().slots);
+  expect(session.digest()).toBe(digest);
 });
+
+/** Vectors of millions of numbers: the comparison of the test library would take minutes. */
+function sameBits(a: Float32Array, b: Float32Array): boolean {
+  return Buffer.from(a.buffer).equals(Buffer.from(b.buffer));
+}
 
 function norm(values: Iterable<number>): number {
   let sum = 0;
@@ -182,6 +191,8 @@ function norm(values: Iterable<number>): number {
 
 /** |a − b| / |a|; 0 for two vectors of zeros. */
 function relativeDistance(a: Vector, b: Vector): number {
-  const distance = norm(Float64Array.from(a, (value, i) => value - b[i]!));
+  const difference = new Float64Array(a.length);
+  for (let i = 0; i < a.length; i++) difference[i] = a[i]! - b[i]!;
+  const distance = norm(difference);
   return distance === 0 ? 0 : distance / norm(a);
 }
