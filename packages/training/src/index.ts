@@ -14,7 +14,7 @@ export * from './ports.js';
 export * from './prediction-session.js';
 export type { Predictions } from './predictor.js';
 export * from './preprocessing.js';
-export type { StepGradients } from './step-gradients.js';
+export type { StepGradients, StepSums } from './step-gradients.js';
 export * from './train.js';
 export * from './training-session.js';
 export * from './tree-sum.js';

@@ -14,9 +14,6 @@ export interface Collective {
   allReduce(step: number, local: StepGradients): Promise<StepGradients>;
 }
 
-/** One worker: its own sums are the sums. */
-export const soloCollective: Collective = { allReduce: (_step, local) => Promise.resolve(local) };
-
 /** A checkpoint that was stored; `step` counts committed steps, `epoch` from 1. */
 export interface SavedCheckpointRef {
   readonly checkpointId: string;

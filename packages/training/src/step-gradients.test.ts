@@ -1,38 +1,34 @@
 import { expect, test } from 'vitest';
-import { addStepGradients, isFinite } from './step-gradients.js';
-import type { StepGradients } from './step-gradients.js';
-
-const gradients = (change: Partial<StepGradients> = {}): StepGradients => ({
-  gradientSum: Float32Array.of(1, 2),
-  momentSum: Float32Array.of(3),
-  momentCount: 1,
-  lossSum: 4,
-  weightSum: 5,
-  correctSum: 6,
-  sampleCount: 7,
-  ...change,
-});
+import { stashDepth } from './gradient-sum-graph.js';
+import { addStepSums, allFinite } from './step-gradients.js';
+import { TreeSum } from './tree-sum.js';
 
 test('everything is added', () => {
-  const right = gradients({ gradientSum: Float32Array.of(10, 20), lossSum: 40, momentCount: 2 });
-  expect(addStepGradients(gradients(), right)).toEqual({
-    gradientSum: Float32Array.of(11, 22),
-    momentSum: Float32Array.of(6),
-    momentCount: 3,
-    lossSum: 44,
-    weightSum: 10,
-    correctSum: 12,
-    sampleCount: 14,
-  });
+  const left = { momentCount: 1, lossSum: 4, weightSum: 5, correctSum: 6, sampleCount: 7 };
+  const right = { momentCount: 2, lossSum: 40, weightSum: 50, correctSum: 60, sampleCount: 70 };
+  expect(addStepSums(left, right)).toEqual({ momentCount: 3, lossSum: 44, weightSum: 55, correctSum: 66, sampleCount: 77 });
 });
 
-test.each([
-  ['a loss', { lossSum: Number.NaN }],
-  ['a gradient', { gradientSum: Float32Array.of(1, Number.POSITIVE_INFINITY) }],
-  ['a gradient whose square', { gradientSum: Float32Array.of(1e20) }],
-  ['a moment', { momentSum: Float32Array.of(Number.NaN) }],
-  ['a mean over no weight', { weightSum: 0, lossSum: 0 }],
-])('%s that is no number is noticed', (_, change) => {
-  expect(isFinite(gradients())).toBe(true);
-  expect(isFinite(gradients(change))).toBe(false);
+test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('a vector with %s in it is not finite', (value) => {
+  expect(allFinite(Float32Array.of(1, -3e38, 0))).toBe(true);
+  expect(allFinite(Float32Array.of(1, value, 0))).toBe(false);
+});
+
+test('there are as many places for partial sums as the tree ever needs', () => {
+  for (let leaves = 1; leaves <= 65; leaves++) {
+    let waiting = 0;
+    let most = 0;
+    const sum = new TreeSum<null>(() => {
+      waiting -= 1;
+      return null;
+    });
+    for (let leaf = 0; leaf < leaves; leaf++) {
+      if (leaf > 0) waiting += 1;
+      most = Math.max(most, waiting);
+      sum.push(null);
+    }
+    expect(most).toBeLessThanOrEqual(stashDepth(leaves));
+    sum.finish();
+    expect(waiting).toBe(0);
+  }
 });

@@ -239,10 +239,10 @@ test('weights that the last update made infinite never get into a checkpoint', a
   const { session, checkpoints, events, options } = setUp({ ...tiny, epochs: 1 });
   // So small that the accelerator takes it for 0: a weight without a gradient is then updated by 0 / 0.
   const optimizer = { kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-60 } as const;
-  const recipe = { ...options.plan.recipe, optimizer };
+  const recipe = { ...options.plan.recipe, optimizer, globalBatchSize: 32 };
   const broken = TrainingSession.create({ binding, recipe, numClasses: CLASSES.length });
   broken.setState(session.getState());
-  const plan = new TrainingPlan({ ...recipe, globalBatchSize: 32 }, samples.length);
+  const plan = new TrainingPlan(recipe, samples.length);
   const error: unknown = await train({ ...options, plan, input: inputOf(plan, samples), session: broken }).catch(
     (thrown: unknown) => thrown,
   );

@@ -7,12 +7,10 @@ import type { EvaluationInput } from './evaluate.js';
 import type { MicroBatch } from './micro-batch.js';
 import { stateVectors } from './optimizer/training-state.js';
 import type { TrainingPlan } from './plan.js';
-import { soloCollective } from './ports.js';
 import type { CheckpointStore, Collective, SavedCheckpointRef, StopRequest, TrainingEvent, TrainingInput } from './ports.js';
-import { addStepGradients, allFinite, isFinite } from './step-gradients.js';
-import type { StepGradients } from './step-gradients.js';
+import { allFinite } from './step-gradients.js';
+import type { StepSums } from './step-gradients.js';
 import type { TrainingSession } from './training-session.js';
-import { TreeSum } from './tree-sum.js';
 
 export interface TrainOptions {
   readonly plan: TrainingPlan;
@@ -25,6 +23,7 @@ export interface TrainOptions {
   readonly input: TrainingInput;
   /** Evaluated after every epoch; null when there is no validation split. */
   readonly validation: EvaluationInput | null;
+  /** Among the workers of the run; without it this worker's sums are the sums, and never leave its device. */
   readonly collective?: Collective;
   readonly checkpoints: CheckpointStore;
   /** The checkpoint that was resumed from. */
@@ -50,7 +49,7 @@ export interface TrainingResult {
  * @throws NonFiniteLossError with step, epoch and last good checkpoint; InvalidBatchError; whatever a port throws
  */
 export async function train(options: TrainOptions): Promise<TrainingResult> {
-  const { plan, session, input, validation, collective = soloCollective, report, shouldStop = () => 'continue' as const } = options;
+  const { plan, session, input, validation, report, shouldStop = () => 'continue' as const } = options;
   const clock = options.nowMs ?? (() => performance.now());
   const run = new RunProgress(options);
 
@@ -66,11 +65,11 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
     const inputAt = clock();
     const local = sumMicroBatches(session, plan, step, microBatches); //   weighted sums, in tree order
     const gradientsAt = clock();
-    const total = await collective.allReduce(step, local); //              identical bits on every member
+    const total = await allReduce(options, step, local); //                identical bits on every member
     const allReduceAt = clock();
-    if (!isFinite(total)) throw run.nonFinite(total);
+    if (!session.isSumFinite(total)) throw run.nonFinite(total);
     const learningRate = plan.learningRate(step);
-    const { gradientNorm } = session.apply(total, {
+    const { gradientNorm } = session.applySum(total, {
       step,
       learningRate,
       statisticsMomentum: plan.statisticsMomentum(step),
@@ -105,7 +104,7 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
 }
 
 /** The gradient of a whole step on one worker; changes no state. */
-function sumMicroBatches(session: TrainingSession, plan: TrainingPlan, step: number, microBatches: readonly MicroBatch[]): StepGradients {
+function sumMicroBatches(session: TrainingSession, plan: TrainingPlan, step: number, microBatches: readonly MicroBatch[]): StepSums {
   const planned = plan.microBatches(step).length;
   if (microBatches.length !== planned) {
     throw new InvalidBatchError(`step ${step} got ${microBatches.length} micro-batches, the plan has ${planned}.`, {
@@ -114,9 +113,15 @@ function sumMicroBatches(session: TrainingSession, plan: TrainingPlan, step: num
       planned,
     });
   }
-  const sum = new TreeSum<StepGradients>(addStepGradients);
-  microBatches.forEach((microBatch, index) => sum.push(session.gradients(microBatch, plan.dropoutSeed(step, index))));
-  return sum.finish();
+  return session.sumGradients(microBatches.map((batch, index) => ({ batch, dropoutSeed: plan.dropoutSeed(step, index) })));
+}
+
+/** Makes the session's sum that of all workers. */
+async function allReduce({ session, collective }: TrainOptions, step: number, local: StepSums): Promise<StepSums> {
+  if (!collective) return local;
+  const total = await collective.allReduce(step, { ...local, ...session.readSum() });
+  session.setSum(total);
+  return total;
 }
 
 /** Where a run stands. */
@@ -194,7 +199,7 @@ class RunProgress {
     });
   }
 
-  nonFinite(total: StepGradients): NonFiniteLossError {
+  nonFinite(total: StepSums): NonFiniteLossError {
     const loss = total.lossSum / total.weightSum;
     const what = Number.isFinite(loss) ? 'the gradient is not finite' : `the loss is ${loss}`;
     return this.diverged(this.step + 1, what, { loss: String(loss) });

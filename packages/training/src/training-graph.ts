@@ -2,7 +2,9 @@ import type { TrainingRecipe } from '@roentgen/domain';
 import { forward } from '@roentgen/efficientnet';
 import type { DropRates, EfficientNetSpec } from '@roentgen/efficientnet';
 import { Graph, Layers, expectDType, ops, pack, unpack } from '@roentgen/tensorflow';
-import type { CompiledGraph, Tensor, Variable } from '@roentgen/tensorflow';
+import type { CompiledGraph, Node, Tensor, Variable } from '@roentgen/tensorflow';
+import { addGradientSum, assignSum, declareGradientSum } from './gradient-sum-graph.js';
+import type { GradientSumVariables } from './gradient-sum-graph.js';
 import { addTrainableMask, maskNames } from './optimizer/masks.js';
 import { optimizerSlots, stateVectorNames } from './optimizer/training-state.js';
 import { addEmaUpdate, addOptimizerUpdate, clipByNorm, globalNorm } from './optimizer/update.js';
@@ -13,13 +15,21 @@ export interface TrainingGraphOptions
     DropRates,
     Pick<
       TrainingRecipe,
-      'imageSizePx' | 'microBatchSize' | 'batchNorm' | 'labelSmoothing' | 'optimizer' | 'clipNorm' | 'emaDecay' | 'freeze'
+      | 'imageSizePx'
+      | 'globalBatchSize'
+      | 'microBatchSize'
+      | 'batchNorm'
+      | 'labelSmoothing'
+      | 'optimizer'
+      | 'clipNorm'
+      | 'emaDecay'
+      | 'freeze'
     > {
   readonly spec: EfficientNetSpec;
   readonly evaluationBatchSize: number;
 }
 
-/** Everything that training asks of the accelerator, as one graph with five ways in. */
+/** Everything that training asks of the accelerator, as one graph with some ways in. */
 export type TrainingGraph = ReturnType<typeof buildTrainingGraph>;
 
 /** The model's two flat vectors in the session: all that prediction needs. */
@@ -33,13 +43,14 @@ export function buildTrainingGraph(options: TrainingGraphOptions) {
   const { spec, imageSizePx, evaluationBatchSize } = options;
   const graph = new Graph();
   const variables = declareTraining(graph, options);
-  const { model, state, masks } = variables;
+  const { model, state, masks, sum } = variables;
   const endpoints = {
     setState: addSetState(graph, state),
     getState: addGetState(graph, state),
     /** Once after loading; null where the recipe needs no mask. */
     setMasks: Object.keys(masks).length > 0 ? addSetState(graph, masks, 'setMasks', 'set_masks') : null,
-    gradients: addGradients(graph, model, options),
+    gradients: addGradients(graph, variables, options),
+    sum: addGradientSum(graph, sum),
     apply: addApply(graph, variables, options),
     // The moving average is what is evaluated and exported; training goes on with the weights themselves.
     predict: addPredict(graph, { ...model, weights: state['ema'] ?? model.weights }, { spec, imageSizePx, batchSize: evaluationBatchSize }),
@@ -53,6 +64,8 @@ interface TrainingVariables {
   readonly state: Readonly<Record<string, Variable>>;
   /** Constant vectors that are too big to travel in the graph. */
   readonly masks: Readonly<Record<string, Variable>>;
+  /** Of the step that is being made; part of no checkpoint. */
+  readonly sum: GradientSumVariables;
 }
 
 function declareTraining(graph: Graph, options: TrainingGraphOptions): TrainingVariables {
@@ -60,7 +73,12 @@ function declareTraining(graph: Graph, options: TrainingGraphOptions): TrainingV
   const declared: Readonly<Record<string, Variable>> = { ...model };
   const declare = (name: string) => declared[name] ?? ops.variable(graph, name, [options.spec.parameters.length]);
   const byName = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, declare(name)]));
-  return { model, state: byName(stateVectorNames(options)), masks: byName(maskNames(options)) };
+  return {
+    model,
+    state: byName(stateVectorNames(options)),
+    masks: byName(maskNames(options)),
+    sum: declareGradientSum(graph, options.spec, options),
+  };
 }
 
 function declareModel(graph: Graph, spec: EfficientNetSpec): ModelVariables {
@@ -86,15 +104,18 @@ function addGetState<N extends string>(graph: Graph, variables: Readonly<Record<
   return graph.endpoint('getState', {}, fetches as Record<N, Tensor<'float32'>>);
 }
 
-/** The gradient of one micro-batch. Assigns nothing: a step that is computed again must not move the running statistics twice. */
-function addGradients(graph: Graph, variables: ModelVariables, options: TrainingGraphOptions) {
+/**
+ * The gradient of one micro-batch, which becomes the current sum. Assigns nothing else: a step that is computed again must not move the
+ * running statistics twice.
+ */
+function addGradients(graph: Graph, { model, sum }: TrainingVariables, options: TrainingGraphOptions) {
   const { spec, imageSizePx, microBatchSize: n, labelSmoothing, batchNorm } = options;
   const images = graph.placeholder('gradients/images', 'uint8', [n, imageSizePx, imageSizePx, 3]);
   const labels = graph.placeholder('gradients/labels', 'int32', [n]);
   const sampleWeights = graph.placeholder('gradients/sample_weights', 'float32', [n]);
   const dropoutSeed = graph.placeholder('gradients/dropout_seed', 'int32', [2]);
-  const parameters = unpack(graph, ops.read(graph, variables.weights), spec.parameters);
-  const statistics = unpack(graph, ops.read(graph, variables.statistics), spec.statistics);
+  const parameters = unpack(graph, ops.read(graph, model.weights), spec.parameters);
+  const statistics = unpack(graph, ops.read(graph, model.statistics), spec.statistics);
   const { conventions } = spec;
   const nn = new Layers({ graph, parameters, statistics, batchNorm, conventions, dropoutSeed });
 
@@ -104,32 +125,29 @@ function addGradients(graph: Graph, variables: ModelVariables, options: Training
 
   const gradientByName = new Map([...parameters.keys()].map((name, index) => [name, gradients[index]!]));
   const moments = batchNorm === 'batch' ? pack(graph, nn.batchMoments, spec.statistics) : ops.fill(graph, spec.statistics.length, 0);
+  const assigned = assignSum(graph, sum.current, { gradient: pack(graph, gradientByName, spec.parameters), moments });
   const isCorrect = ops.cast(graph, ops.equal(graph, ops.argMax(graph, logits), labels), 'float32');
   const isCounted = ops.cast(graph, ops.greater(graph, sampleWeights, graph.scalar(0)), 'float32');
   return graph.endpoint(
     'gradients',
     { images, labels, sampleWeights, dropoutSeed },
     {
-      lossSum: fetch(graph, lossSum, 'gradients/loss_sum'),
+      lossSum: fetch(graph, lossSum, 'gradients/loss_sum', assigned),
       weightSum: fetch(graph, ops.sum(graph, sampleWeights, [0]), 'gradients/weight_sum'),
       correctSum: fetch(graph, ops.sum(graph, ops.mul(graph, isCorrect, isCounted), [0]), 'gradients/correct_sum'),
       sampleCount: fetch(graph, ops.sum(graph, isCounted, [0]), 'gradients/sample_count'),
-      gradientSum: fetch(graph, pack(graph, gradientByName, spec.parameters), 'gradients/gradient_sum'),
-      momentSum: fetch(graph, moments, 'gradients/moment_sum'),
     },
   );
 }
 
-/** One update of weights and running statistics from the sums over a step's micro-batches; the divisions come last. */
-function addApply(graph: Graph, { model, state, masks }: TrainingVariables, options: TrainingGraphOptions) {
-  const { spec, batchNorm, optimizer, clipNorm } = options;
+/** One update of weights and running statistics from the current sums, those of a whole step; the divisions come last. */
+function addApply(graph: Graph, { model, state, masks, sum }: TrainingVariables, options: TrainingGraphOptions) {
+  const { batchNorm, optimizer, clipNorm } = options;
   const scalar = (name: string) => graph.placeholder(`apply/${name}`, 'float32', []);
-  const gradientSum = graph.placeholder('apply/gradient_sum', 'float32', [spec.parameters.length]);
-  const momentSum = graph.placeholder('apply/moment_sum', 'float32', [spec.statistics.length]);
   const [weightSum, momentCount, statisticsMomentum] = [scalar('weight_sum'), scalar('moment_count'), scalar('statistics_momentum')];
   const optional: Record<string, Tensor<'float32'>> = {};
 
-  const mean = ops.div(graph, gradientSum, weightSum);
+  const mean = ops.div(graph, ops.read(graph, sum.current.gradient), weightSum);
   const { trainable, feeds } = addTrainableMask(graph, masks);
   const trained = trainable ? ops.mul(graph, mean, trainable) : mean;
   const norm = globalNorm(graph, trained);
@@ -146,12 +164,16 @@ function addApply(graph: Graph, { model, state, masks }: TrainingVariables, opti
   }
   if (batchNorm === 'batch') {
     const kept = ops.mul(graph, ops.read(graph, model.statistics), statisticsMomentum);
-    const learned = ops.mul(graph, ops.div(graph, momentSum, momentCount), ops.sub(graph, graph.scalar(1), statisticsMomentum));
+    const learned = ops.mul(
+      graph,
+      ops.div(graph, ops.read(graph, sum.current.moments), momentCount),
+      ops.sub(graph, graph.scalar(1), statisticsMomentum),
+    );
     controls.push(ops.assign(graph, model.statistics, ops.add(graph, kept, learned)));
   }
   return graph.endpoint(
     'apply',
-    { gradientSum, momentSum, weightSum, momentCount, statisticsMomentum, ...update.feeds, ...feeds, ...optional },
+    { weightSum, momentCount, statisticsMomentum, ...update.feeds, ...feeds, ...optional },
     /** Before clipping; of the parameters that learn in this step. */
     { gradientNorm: expectDType(ops.identity(graph, norm, { name: 'apply/gradient_norm', controls }), 'float32') },
   );
@@ -191,6 +213,6 @@ export function buildPredictionGraph(options: PredictionGraphOptions) {
   return { compiled, ...endpoints };
 }
 
-function fetch(graph: Graph, tensor: Tensor, name: string): Tensor<'float32'> {
-  return expectDType(ops.identity(graph, tensor, { name }), 'float32');
+function fetch(graph: Graph, tensor: Tensor, name: string, controls: Node[] = []): Tensor<'float32'> {
+  return expectDType(ops.identity(graph, tensor, { name, controls }), 'float32');
 }

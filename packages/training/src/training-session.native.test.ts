@@ -12,7 +12,11 @@ import type { TrainingState } from './optimizer/training-state.js';
 import { TrainingPlan } from './plan.js';
 import { PredictionSession } from './prediction-session.js';
 import { buildTrainingGraph } from './training-graph.js';
+import { addStepSums } from './step-gradients.js';
+import type { StepGradients } from './step-gradients.js';
 import { TrainingSession } from './training-session.js';
+import type { SeededBatch } from './training-session.js';
+import { TreeSum } from './tree-sum.js';
 
 const recipe = parseTrainingRecipe({ imageSizePx: 32, globalBatchSize: 8, microBatchSize: 4, epochs: 20, learningRate: 1e-3, seed: 3 });
 const samples = noiseSamples(8, recipe.imageSizePx, 2);
@@ -89,6 +93,58 @@ test('computing gradients and predicting change no state', () => {
   session.predict(microBatch(0).images, 4);
   session.warm();
   expect(session.digest()).toBe(digest);
+});
+
+test('micro-batches are summed where they are computed, with the bits of the same tree of additions outside', () => {
+  const many = TrainingSession.create({ binding, recipe: { ...recipe, globalBatchSize: 14, microBatchSize: 2 }, numClasses: 2 });
+  many.setState(start);
+  const { images, labels } = microBatch(0);
+  const bytes = images.length / 4;
+  const part = (index: number): SeededBatch => ({
+    batch: {
+      images: images.slice((index % 3) * bytes, (2 + (index % 3)) * bytes),
+      labels: labels.slice(0, 2),
+      weights: Float32Array.of(1, 1 + index / 7),
+      sampleIds: [],
+    },
+    dropoutSeed: Int32Array.of(3, index),
+  });
+  for (const leaves of [1, 2, 3, 5, 7]) {
+    const parts = Array.from({ length: leaves }, (_, index) => part(index));
+    const outside = new TreeSum<StepGradients>(addOutside);
+    for (const { batch, dropoutSeed } of parts) outside.push(many.gradients(batch, dropoutSeed));
+    const sums = many.sumGradients(parts);
+    const { gradientSum, momentSum, ...numbers } = outside.finish();
+    expect(sums).toEqual(numbers);
+    const inside = many.readSum();
+    expect(Buffer.from(inside.gradientSum.buffer).equals(Buffer.from(gradientSum.buffer)), `${leaves} gradients`).toBe(true);
+    expect(Buffer.from(inside.momentSum.buffer).equals(Buffer.from(momentSum.buffer)), `${leaves} moments`).toBe(true);
+  }
+  for (const count of [0, 8]) expect(() => many.sumGradients(Array.from({ length: count }, () => part(0)))).toThrow(InvalidBatchError);
+  many.close();
+});
+
+function addOutside(left: StepGradients, right: StepGradients): StepGradients {
+  return {
+    ...addStepSums(left, right),
+    gradientSum: left.gradientSum.map((value, index) => value + right.gradientSum[index]!),
+    momentSum: left.momentSum.map((value, index) => value + right.momentSum[index]!),
+  };
+}
+
+test.each<[string, (good: StepGradients) => Partial<StepGradients>]>([
+  ['a loss', () => ({ lossSum: Number.NaN })],
+  ['a gradient', ({ gradientSum }) => ({ gradientSum: gradientSum.fill(Infinity, 5, 6) })],
+  ['a gradient whose square', ({ gradientSum }) => ({ gradientSum: gradientSum.fill(1e20, 5, 6) })],
+  ['a moment', ({ momentSum }) => ({ momentSum: momentSum.fill(Number.NaN, 5, 6) })],
+  ['a mean over no weight', () => ({ weightSum: 0, lossSum: 0 })],
+])('%s that is no number is noticed', (_, change) => {
+  session.setState(start);
+  const good = session.gradients(microBatch(0), plan.dropoutSeed(0, 0));
+  expect(session.isSumFinite(good)).toBe(true);
+  const bad = { ...good, ...change(good) };
+  session.setSum(bad);
+  expect(session.isSumFinite(bad)).toBe(false);
 });
 
 test('statistics move by the momentum, and the norm is that of the averaged gradient', () => {
@@ -191,14 +247,15 @@ test('the compiled graph and its interpretation operation by operation agree', (
   const scalar = (value: number) => ({ data: Float32Array.of(value), shape: [] });
   const results = [compiled, eager].map((runner) => {
     runner.run(graph.setState, state);
-    const { lossSum, gradientSum, momentSum } = runner.run(graph.gradients, feeds);
+    const { lossSum } = runner.run(graph.gradients, feeds);
+    const { gradientSum } = runner.run(graph.sum.read, {});
+    runner.run(graph.sum.stash[0]!, {});
+    runner.run(graph.sum.fold[0]!, {});
     const rates = { learningRate: scalar(1e-3), beta1Power: scalar(0.9), beta2Power: scalar(0.999), statisticsMomentum: scalar(0.9) };
     const { gradientNorm } = runner.run(graph.apply, {
       ...rates,
-      gradientSum: vector(gradientSum),
-      momentSum: vector(momentSum),
-      weightSum: scalar(4),
-      momentCount: scalar(1),
+      weightSum: scalar(8),
+      momentCount: scalar(2),
     });
     return { loss: lossSum[0]!, gradientNorm: gradientNorm[0]!, gradientSum, statistics: runner.run(graph.getState, {})['statistics']! };
   });

@@ -12,9 +12,11 @@ import type { TrainingState } from './optimizer/training-state.js';
 import { rampedDecay, stepScalars } from './optimizer/update.js';
 import { predictImages } from './predictor.js';
 import type { Predictions } from './predictor.js';
-import type { StepGradients } from './step-gradients.js';
+import { addStepSums } from './step-gradients.js';
+import type { StepGradients, StepSums } from './step-gradients.js';
 import { buildTrainingGraph } from './training-graph.js';
 import type { TrainingGraph } from './training-graph.js';
+import { TreeSum } from './tree-sum.js';
 
 export interface TrainingSessionOptions {
   readonly binding: TensorFlowBinding;
@@ -24,6 +26,12 @@ export interface TrainingSessionOptions {
   readonly conventions?: ModelConventions;
   /** Images per predict call; microBatchSize by default. */
   readonly evaluationBatchSize?: number;
+}
+
+export interface SeededBatch {
+  readonly batch: MicroBatch;
+  /** [2], from the plan. */
+  readonly dropoutSeed: Int32Array;
 }
 
 export interface ApplyOptions {
@@ -99,40 +107,55 @@ export class TrainingSession {
   /** Runs every endpoint once: the first call of each costs seconds of graph optimisation. The state is the same afterwards. */
   warm(): void {
     const state = this.getState();
-    this.session.warm(this.graph.gradients);
-    this.session.warm(this.graph.predict);
-    this.session.warm(this.graph.apply);
+    const { gradients, sum, predict, apply } = this.graph;
+    this.session.warm(gradients);
+    for (const endpoint of [...sum.stash, ...sum.fold, sum.read, sum.set, sum.check]) this.session.warm(endpoint);
+    this.session.warm(predict);
+    this.session.warm(apply);
     this.setState(state);
   }
 
   /**
-   * Sums over one micro-batch. Changes no state.
-   * @param dropoutSeed [2], from the plan
-   * @throws FeedError when an array has the wrong type or length; InvalidBatchError when a label is no class
+   * Adds up the gradients of a step's micro-batches in tree order, where they are computed; only numbers come back. Changes no state.
+   * @param batches in the order of the plan, at most globalBatchSize / microBatchSize, each with its dropoutSeed [2]
+   * @throws FeedError when an array has the wrong type or length; InvalidBatchError when a label is no class or
+   * there are too many micro-batches
    */
-  gradients(batch: MicroBatch, dropoutSeed: Int32Array): StepGradients {
-    checkLabels(batch.labels, this.spec.numClasses);
-    const { feeds } = this.graph.gradients;
-    const sums = this.session.run(this.graph.gradients, {
-      images: { data: batch.images, shape: feeds.images.shape },
-      labels: vector(batch.labels),
-      sampleWeights: vector(batch.weights),
-      dropoutSeed: vector(dropoutSeed),
+  sumGradients(batches: readonly SeededBatch[]): StepSums {
+    const { stash, fold } = this.graph.sum;
+    checkCount(batches.length, this.recipe);
+    let stashed = 0;
+    const sum = new TreeSum<StepSums>((left, right) => {
+      this.session.run(fold[--stashed]!, {});
+      return addStepSums(left, right);
     });
-    return {
-      gradientSum: sums.gradientSum,
-      momentSum: sums.momentSum,
-      momentCount: 1,
-      lossSum: sums.lossSum[0]!,
-      weightSum: sums.weightSum[0]!,
-      correctSum: sums.correctSum[0]!,
-      sampleCount: sums.sampleCount[0]!,
-    };
+    batches.forEach(({ batch, dropoutSeed }, index) => {
+      if (index > 0) this.session.run(stash[stashed++]!, {});
+      sum.push(this.microBatchSums(batch, dropoutSeed));
+    });
+    return sum.finish();
   }
 
-  /** One update of weights, optimiser and running statistics. → L2 norm of the averaged gradient, before clipping */
-  apply(
-    gradients: StepGradients,
+  /** The current sum's vectors, as copies: [P] and [B]. */
+  readSum(): Pick<StepGradients, 'gradientSum' | 'momentSum'> {
+    return this.session.run(this.graph.sum.read, {});
+  }
+
+  /** Makes the sum that others had a part in the current one. Takes copies. @throws FeedError when a vector has the wrong length */
+  setSum({ gradientSum, momentSum }: Pick<StepGradients, 'gradientSum' | 'momentSum'>): void {
+    this.session.run(this.graph.sum.set, { gradientSum: vector(gradientSum), momentSum: vector(momentSum) });
+  }
+
+  /** Whether mean loss, moments and the squared norm of the mean gradient are float32 numbers; false too where nothing has weight. */
+  isSumFinite({ lossSum, weightSum, momentCount }: StepSums): boolean {
+    if (!Number.isFinite(lossSum / weightSum)) return false;
+    const norms = this.session.run(this.graph.sum.check, { weightSum: scalar(weightSum), momentCount: scalar(momentCount) });
+    return Number.isFinite(norms.gradientNorm[0]) && Number.isFinite(norms.momentNorm[0]);
+  }
+
+  /** One update of weights, optimiser and running statistics with the current sum. → L2 norm of the averaged gradient, before clipping */
+  applySum(
+    { weightSum, momentCount }: StepSums,
     { step, learningRate, statisticsMomentum, phase = EVERYTHING_LEARNS }: ApplyOptions,
   ): { readonly gradientNorm: number } {
     const { optimizer, emaDecay } = this.recipe;
@@ -144,14 +167,41 @@ export class TrainingSession {
       ...(emaDecay !== null && { emaDecay: rampedDecay(emaDecay, step) }),
     };
     const { gradientNorm } = this.session.run(apply, {
-      gradientSum: vector(gradients.gradientSum),
-      momentSum: vector(gradients.momentSum),
-      weightSum: scalar(gradients.weightSum),
-      momentCount: scalar(gradients.momentCount),
+      weightSum: scalar(weightSum),
+      momentCount: scalar(momentCount),
       statisticsMomentum: scalar(statisticsMomentum),
       ...Object.fromEntries(Object.entries(ofRecipe).map(([name, value]) => [name, scalar(value)])),
     });
     return { gradientNorm: gradientNorm[0]! };
+  }
+
+  /** Sums over one micro-batch with their vectors. Changes no state. @throws like `sumGradients` */
+  gradients(batch: MicroBatch, dropoutSeed: Int32Array): StepGradients {
+    return { ...this.sumGradients([{ batch, dropoutSeed }]), ...this.readSum() };
+  }
+
+  /** `setSum`, then `applySum`. */
+  apply(gradients: StepGradients, options: ApplyOptions): { readonly gradientNorm: number } {
+    this.setSum(gradients);
+    return this.applySum(gradients, options);
+  }
+
+  private microBatchSums(batch: MicroBatch, dropoutSeed: Int32Array): StepSums {
+    checkLabels(batch.labels, this.spec.numClasses);
+    const { feeds } = this.graph.gradients;
+    const sums = this.session.run(this.graph.gradients, {
+      images: { data: batch.images, shape: feeds.images.shape },
+      labels: vector(batch.labels),
+      sampleWeights: vector(batch.weights),
+      dropoutSeed: vector(dropoutSeed),
+    });
+    return {
+      momentCount: 1,
+      lossSum: sums.lossSum[0]!,
+      weightSum: sums.weightSum[0]!,
+      correctSum: sums.correctSum[0]!,
+      sampleCount: sums.sampleCount[0]!,
+    };
   }
 
   /** Moments of parameters that did not learn are 0: corrected for as many steps, they would make the first updates several times too long. */
@@ -180,6 +230,12 @@ function vectors(data: Readonly<Record<string, Float32Array>>): Record<string, R
 
 function scalar(value: number): { data: Float32Array; shape: readonly number[] } {
   return { data: Float32Array.of(value), shape: [] };
+}
+
+function checkCount(got: number, { globalBatchSize, microBatchSize }: TrainingRecipe): void {
+  const most = globalBatchSize / microBatchSize;
+  if (got >= 1 && got <= most) return;
+  throw new InvalidBatchError(`${got} micro-batches are no step: it has 1 to ${most} (globalBatchSize / microBatchSize).`, { got, most });
 }
 
 function checkLabels(labels: Int32Array, numClasses: number): void {

@@ -37,9 +37,9 @@ function trainingStep({ variant, imageSizePx, batchSize, classes, learningRate }
   let step = 0;
   return () =>
     timed.step(() => {
-      const gradients = session.gradients(batch, Int32Array.of(SEED, step));
-      if (!Number.isFinite(gradients.lossSum)) throw new Error(`the loss of step ${step} is ${gradients.lossSum}`);
-      session.apply(gradients, { step, learningRate, statisticsMomentum: recipe.batchNormMomentum });
+      const sums = session.sumGradients([{ batch, dropoutSeed: Int32Array.of(SEED, step) }]);
+      if (!session.isSumFinite(sums)) throw new Error(`step ${step} is not finite; its loss is ${sums.lossSum}`);
+      session.applySum(sums, { step, learningRate, statisticsMomentum: recipe.batchNormMomentum });
       step += 1;
     });
 }

@@ -55,9 +55,9 @@ function timeSteps(session: TrainingSession, { batchSize, imageSizePx, budgetMs 
   let lastLoss = NaN;
   const timeStep = (step: number) => {
     const startedMs = performance.now();
-    const gradients = session.gradients(batch, plan.dropoutSeed(step, 0));
-    session.apply(gradients, { step, learningRate: 1e-4, statisticsMomentum: 0.9 });
-    lastLoss = gradients.lossSum / gradients.weightSum;
+    const sums = session.sumGradients([{ batch, dropoutSeed: plan.dropoutSeed(step, 0) }]);
+    session.applySum(sums, { step, learningRate: 1e-4, statisticsMomentum: 0.9 });
+    lastLoss = sums.lossSum / sums.weightSum;
     return performance.now() - startedMs;
   };
   const firstMs = timeStep(0);

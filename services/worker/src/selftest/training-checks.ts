@@ -93,9 +93,9 @@ function trainSteps(session: TrainingSession, recipe: TrainingRecipe, steps: num
   session.setState(session.initialState(recipe.seed));
   return Array.from({ length: steps }, (_, step) => {
     const batch = assembleMicroBatch(plan.microBatches(step)[0]!, recipe.imageSizePx, (index) => samples[index]!);
-    const gradients = session.gradients(batch, plan.dropoutSeed(step, 0));
-    session.apply(gradients, { step, learningRate: plan.learningRate(step), statisticsMomentum: plan.statisticsMomentum(step) });
-    return gradients.lossSum / gradients.weightSum;
+    const sums = session.sumGradients([{ batch, dropoutSeed: plan.dropoutSeed(step, 0) }]);
+    session.applySum(sums, { step, learningRate: plan.learningRate(step), statisticsMomentum: plan.statisticsMomentum(step) });
+    return sums.lossSum / sums.weightSum;
   });
 }
 
