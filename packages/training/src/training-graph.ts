@@ -6,7 +6,7 @@ import type { CompiledGraph, Node, Tensor, Variable } from '@roentgen/tensorflow
 import { addGradientSum, assignSum, declareGradientSum } from './gradient-sum-graph.js';
 import type { GradientSumVariables } from './gradient-sum-graph.js';
 import { addTrainableMask, maskNames } from './optimizer/masks.js';
-import { optimizerSlots, stateVectorNames } from './optimizer/training-state.js';
+import { isSlotName, optimizerSlots, stateVectorNames } from './optimizer/training-state.js';
 import { addEmaUpdate, addOptimizerUpdate, clipByNorm, globalNorm } from './optimizer/update.js';
 import { normalizeImages } from './preprocessing.js';
 
@@ -47,6 +47,8 @@ export function buildTrainingGraph(options: TrainingGraphOptions) {
   const endpoints = {
     setState: addSetState(graph, state),
     getState: addGetState(graph, state),
+    start: addStart(graph, variables),
+    emptyOptimizer: addEmptyOptimizer(graph, state),
     /** Once after loading; null where the recipe needs no mask. */
     setMasks: Object.keys(masks).length > 0 ? addSetState(graph, masks, 'setMasks', 'set_masks') : null,
     gradients: addGradients(graph, variables, options),
@@ -95,6 +97,30 @@ function addSetState<N extends string>(graph: Graph, variables: Readonly<Record<
   const assignments = names.map((name) => ops.assign(graph, variables[name], ops.deepCopy(graph, feeds[name]!)));
   const done = ops.identity(graph, graph.scalar(1), { name: `${scope}/done`, controls: assignments });
   return graph.endpoint(endpoint, feeds as Record<N, Tensor<'float32'>>, { done: expectDType(done, 'float32') });
+}
+
+/** Where training starts: a model, its copy as moving average, and an empty optimiser, which takes no vectors of zeros to say. → done: 1 */
+function addStart(graph: Graph, { model, state }: TrainingVariables) {
+  const weights = graph.placeholder('start/weights', 'float32', model.weights.shape);
+  const statistics = graph.placeholder('start/statistics', 'float32', model.statistics.shape);
+  const controls = [
+    ops.assign(graph, model.weights, ops.deepCopy(graph, weights)),
+    ops.assign(graph, model.statistics, ops.deepCopy(graph, statistics)),
+    ...(state['ema'] ? [ops.assign(graph, state['ema'], ops.deepCopy(graph, weights))] : []),
+    ...clearSlots(graph, state),
+  ];
+  const done = ops.identity(graph, graph.scalar(1), { name: 'start/done', controls });
+  return graph.endpoint('start', { weights, statistics }, { done: expectDType(done, 'float32') });
+}
+
+function addEmptyOptimizer(graph: Graph, state: TrainingVariables['state']) {
+  const done = ops.identity(graph, graph.scalar(1), { name: 'empty_optimizer/done', controls: clearSlots(graph, state) });
+  return graph.endpoint('emptyOptimizer', {}, { done: expectDType(done, 'float32') });
+}
+
+function clearSlots(graph: Graph, state: TrainingVariables['state']): Node[] {
+  const slots = Object.entries(state).filter(([name]) => isSlotName(name));
+  return slots.map(([, slot]) => ops.assign(graph, slot, ops.fill(graph, slot.shape[0]!, 0)));
 }
 
 /** → every variable's value */

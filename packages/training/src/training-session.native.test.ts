@@ -91,7 +91,24 @@ test('computing gradients and predicting change no state', () => {
   const digest = session.digest();
   session.gradients(microBatch(0), plan.dropoutSeed(0, 0));
   session.predict(microBatch(0).images, 4);
-  session.warm();
+  expect(session.digest()).toBe(digest);
+});
+
+test('every endpoint can be warmed before there is a state', () => {
+  const cold = TrainingSession.create({ binding, recipe, numClasses: 2 });
+  cold.warm();
+  cold.setState(start);
+  session.setState(start);
+  expect(cold.digest()).toBe(session.digest());
+  cold.close();
+});
+
+test('training starts from a model with an empty optimiser, whatever was there before', () => {
+  session.setState(start);
+  const digest = session.digest();
+  session.apply(session.gradients(microBatch(0), plan.dropoutSeed(0, 0)), update(0));
+  expect(session.digest()).not.toBe(digest);
+  session.start(start);
   expect(session.digest()).toBe(digest);
 });
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { TrainingRecipe } from '@roentgen/domain';
 import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
-import type { EfficientNetSpec, ModelConventions } from '@roentgen/efficientnet';
+import type { EfficientNetSpec, ModelConventions, ModelVectors } from '@roentgen/efficientnet';
 import { Session } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { InvalidBatchError } from './errors.js';
@@ -84,6 +84,14 @@ export class TrainingSession {
     return { ...model, slots: emptySlots(this.recipe, this.spec.parameters.length), ema };
   }
 
+  /**
+   * `setState` of a model with an empty optimiser, without vectors for what is empty.
+   * @throws FeedError when a vector has the wrong length
+   */
+  start(model: ModelVectors): void {
+    this.session.run(this.graph.start, { weights: vector(model.weights), statistics: vector(model.statistics) });
+  }
+
   /** Takes copies: the arrays may be overwritten afterwards. @throws FeedError when a vector is missing or has the wrong length */
   setState(state: TrainingState): void {
     this.session.run(this.graph.setState, vectors(stateVectors(state)));
@@ -104,15 +112,16 @@ export class TrainingSession {
     return hash.digest('hex');
   }
 
-  /** Runs every endpoint once: the first call of each costs seconds of graph optimisation. The state is the same afterwards. */
+  /** Runs every endpoint once: the first call of each costs seconds of graph optimisation. Comes before the state is set, which it leaves undefined. */
   warm(): void {
-    const state = this.getState();
+    this.session.warm(this.graph.start);
+    this.session.warm(this.graph.getState);
+    this.session.warm(this.graph.emptyOptimizer);
     const { gradients, sum, predict, apply } = this.graph;
     this.session.warm(gradients);
     for (const endpoint of [...sum.stash, ...sum.fold, sum.read, sum.set, sum.check]) this.session.warm(endpoint);
     this.session.warm(predict);
     this.session.warm(apply);
-    this.setState(state);
   }
 
   /**
@@ -159,7 +168,8 @@ export class TrainingSession {
     { step, learningRate, statisticsMomentum, phase = EVERYTHING_LEARNS }: ApplyOptions,
   ): { readonly gradientNorm: number } {
     const { optimizer, emaDecay } = this.recipe;
-    if (step === phase.firstStep && step > 0) this.emptyOptimizer();
+    // Moments of parameters that did not learn are 0: corrected for as many steps, they would make the first updates several times too long.
+    if (step === phase.firstStep && step > 0) this.session.run(this.graph.emptyOptimizer, {});
     const { apply } = this.graph;
     const ofRecipe: Readonly<Record<string, number>> = {
       ...stepScalars(optimizer, learningRate, step - phase.firstStep),
@@ -202,11 +212,6 @@ export class TrainingSession {
       correctSum: sums.correctSum[0]!,
       sampleCount: sums.sampleCount[0]!,
     };
-  }
-
-  /** Moments of parameters that did not learn are 0: corrected for as many steps, they would make the first updates several times too long. */
-  private emptyOptimizer(): void {
-    this.setState({ ...this.getState(), slots: emptySlots(this.recipe, this.spec.parameters.length) });
   }
 
   /** Predicts with the running statistics, and with the moving average of the weights where there is one. @param images [count, s, s, 3] RGB bytes; any count */

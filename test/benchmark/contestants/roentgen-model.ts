@@ -27,7 +27,7 @@ function trainingStep({ variant, imageSizePx, batchSize, classes, learningRate }
     ...{ globalBatchSize: batchSize, microBatchSize: batchSize },
   });
   const session = TrainingSession.create({ binding: timed.binding, recipe, numClasses: classes });
-  session.setState(session.initialState(SEED));
+  session.start(initializeModel(session.spec, SEED));
   const batch = {
     images: pseudoRandomBytes(batchSize * imageSizePx * imageSizePx * 3),
     labels: Int32Array.from({ length: batchSize }, (_, index) => (index * 37) % classes),

@@ -30,6 +30,11 @@ export function emptySlots(recipe: Pick<TrainingRecipe, 'optimizer'>, length: nu
 
 const SLOT_PREFIX = 'optimizer/';
 
+/** Whether a state vector is the optimiser's memory. */
+export function isSlotName(name: string): boolean {
+  return name.startsWith(SLOT_PREFIX);
+}
+
 /** Names of the variables that hold a state in the session, in the order in which a digest reads them. */
 export function stateVectorNames(recipe: Pick<TrainingRecipe, 'optimizer' | 'emaDecay'>): string[] {
   const slots = optimizerSlots(recipe).map((slot) => SLOT_PREFIX + slot);

@@ -1,4 +1,5 @@
 import { coerceError } from '@roentgen/domain';
+import { initializeModel } from '@roentgen/efficientnet';
 import type { Logger } from '@roentgen/logger';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import {
@@ -67,9 +68,10 @@ export class AttemptRunner {
       ...(resumed && { conventions: resumed.description.conventions }),
     });
     try {
-      session.setState(resumed?.state ?? session.initialState(recipe.seed));
       // The first call of each endpoint costs seconds of graph optimisation: here, not in the first step's time.
       session.warm();
+      if (resumed) session.setState(resumed.state);
+      else session.start(initializeModel(session.spec, recipe.seed));
       await report.started(plan);
       const validation = { sampleCount: sizes.validationSamples, batchSize: recipe.microBatchSize };
       return await train({

@@ -1,4 +1,5 @@
 import { parseTrainingRecipe } from '@roentgen/domain';
+import { initializeModel } from '@roentgen/efficientnet';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { TrainingSession, assembleMicroBatch, noiseSamples, TrainingPlan } from '@roentgen/training';
 import { checkThat, type Check } from './check.js';
@@ -34,7 +35,7 @@ export function speedCheck(binding: TensorFlowBinding, speedCase: SpeedCase, gpu
   const recipe = parseTrainingRecipe({ variant, imageSizePx, globalBatchSize: batchSize, microBatchSize: batchSize });
   const session = TrainingSession.create({ binding, recipe, numClasses: CLASSES });
   try {
-    session.setState(session.initialState(recipe.seed));
+    session.start(initializeModel(session.spec, recipe.seed));
     const before = processMemory();
     const times = timeSteps(session, speedCase);
     const peakBytes = processMemory().peakBytes;

@@ -1,4 +1,5 @@
 import { parseTrainingRecipe, type TrainingRecipe } from '@roentgen/domain';
+import { initializeModel } from '@roentgen/efficientnet';
 import { FeedError, Graph, Session, expectDType, ops } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { TrainingPlan, TrainingSession, assembleMicroBatch, noiseSamples } from '@roentgen/training';
@@ -90,7 +91,7 @@ function withSession<T>(binding: TensorFlowBinding, input: unknown, use: (sessio
 function trainSteps(session: TrainingSession, recipe: TrainingRecipe, steps: number): number[] {
   const samples = noiseSamples(IMAGES, recipe.imageSizePx, CLASSES);
   const plan = new TrainingPlan(recipe, samples.length);
-  session.setState(session.initialState(recipe.seed));
+  session.start(initializeModel(session.spec, recipe.seed));
   return Array.from({ length: steps }, (_, step) => {
     const batch = assembleMicroBatch(plan.microBatches(step)[0]!, recipe.imageSizePx, (index) => samples[index]!);
     const sums = session.sumGradients([{ batch, dropoutSeed: plan.dropoutSeed(step, 0) }]);
