@@ -115,12 +115,15 @@ function parseInfo(name: string, info: unknown): { shape: number[]; begin: numbe
   if (dtype !== 'F32') throw new SafetensorsError(`tensor "${name}" has element type ${dtype}, expected F32.`, { name, dtype });
   const bytes = shape.reduce((product, dimension) => product * dimension, Float32Array.BYTES_PER_ELEMENT);
   if (end - begin !== bytes) {
-    throw new SafetensorsError(`tensor "${name}" of shape [${shape.join(', ')}] needs ${bytes} bytes, its offsets give it ${end - begin}.`, {
-      name,
-      shape,
-      begin,
-      end,
-    });
+    throw new SafetensorsError(
+      `tensor "${name}" of shape [${shape.join(', ')}] needs ${bytes} bytes, its offsets give it ${end - begin}.`,
+      {
+        name,
+        shape,
+        begin,
+        end,
+      },
+    );
   }
   return { shape, begin, end };
 }
