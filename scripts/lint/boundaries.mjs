@@ -42,7 +42,7 @@ export const ALLOWED_IMPORTS = {
   'packages/training': ['domain', 'efficientnet', 'tensorflow'],
   'packages/client': [],
   'packages/local-stack': ['domain'],
-  'packages/cli': ['client', 'config', 'local-stack', 'protocol'],
+  'packages/cli': ['client', 'config', 'local-stack', 'protocol', 'weights'],
   'services/gateway': ['config', 'database', 'datasets', 'domain', 'logger', 'messaging', 'protocol', 'storage'],
   'services/coordinator': ['config', 'database', 'domain', 'logger', 'messaging', 'protocol', 'storage'],
   'services/worker': [

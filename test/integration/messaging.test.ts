@@ -117,6 +117,7 @@ const offer = {
     manifestSha256: 'a'.repeat(64),
     classes: ['a', 'b'],
   },
+  initialWeights: null,
   resumeFrom: null,
 };
 const event = {

@@ -8,6 +8,7 @@ import { selftestCommand } from './commands/selftest.js';
 import { createTokenCommand, revokeTokenCommand } from './commands/tokens.js';
 import { OPTIMIZERS, SCHEDULES, trainCommand, watchCommand } from './commands/train.js';
 import { upCommand } from './commands/up.js';
+import { catalogueCommand, importWeightsCommand, listWeightsCommand } from './commands/weights.js';
 import { EXIT_HELP } from './exit-codes.js';
 import { positiveNumber, splitFractions, wholeNumber } from './options.js';
 import type { CommandContext } from './session.js';
@@ -32,6 +33,7 @@ export function createProgram(host: Host): Command {
   };
   addUp(program, context);
   addDatasetCommands(program, context);
+  addWeightsCommands(program, context);
   addRunCommands(program, context);
   addWorkerCommands(program, context);
   addPredictionCommands(program, context);
@@ -88,6 +90,29 @@ function addDatasetCommands(program: Command, context: () => CommandContext): vo
     .action((options) => datasetsCommand(context(), options));
 }
 
+function addWeightsCommands(program: Command, context: () => CommandContext): void {
+  const weights = program.command('weights').description('weights of other libraries, to start training from');
+  weights
+    .command('import')
+    .description('make a weight set of a .safetensors, .pth, .h5 or .weights.h5 file; nothing in the file is executed')
+    .argument('<file|url|name>', 'file on this disk, web address, or name of the catalogue')
+    .option('--name <name>', 'name of the weight set; default: that of the file')
+    .option('--variant <b0…b7|lite0>', 'EfficientNet variant; default: told from the file')
+    .option('--library <name>', 'who wrote it, where the file cannot tell: timm, or timm-tf for tf_efficientnet_…')
+    .option('--sha256 <hex>', 'of the file; another one is refused')
+    .addOption(new Option('--fetch <where>', 'who fetches an address or a name').choices(['here', 'server']).default('here'))
+    .action((what: string, options) => importWeightsCommand(context(), what, options));
+  weights
+    .command('list')
+    .description('list weight sets, newest first')
+    .addOption(limit())
+    .action((options) => listWeightsCommand(context(), options));
+  weights
+    .command('catalogue')
+    .description('list published files that can be imported by name; needs no API')
+    .action(() => catalogueCommand(context()));
+}
+
 function addRunCommands(program: Command, context: () => CommandContext): void {
   program
     .command('train')
@@ -95,6 +120,7 @@ function addRunCommands(program: Command, context: () => CommandContext): void {
     .requiredOption('--dataset <name|dsv_…>', 'dataset (its newest version) or dataset version')
     .option('--name <name>', 'name of the run')
     .option('--variant <b0…b7|lite0>', 'EfficientNet variant')
+    .option('--weights <name|wts_…>', 'weight set to start from; random weights without it')
     .option('--epochs <n>', 'passes over the train split', count)
     .option('--batch-size <n>', 'images per step', count)
     .option('--micro-batch-size <n>', 'images per call of the compiled step', count)

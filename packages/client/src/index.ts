@@ -7,4 +7,5 @@ export * from './predictions.js';
 export * from './runs.js';
 export * from './upload-file.js';
 export * from './upload-images.js';
+export * from './weights.js';
 export * from './workers-and-tokens.js';

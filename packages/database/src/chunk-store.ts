@@ -6,21 +6,26 @@ import {
   type PredictionJobId,
   type ProjectId,
   type UploadId,
+  type WeightSetId,
   type WorkerId,
   newId,
 } from '@roentgen/domain';
 import type { Database, Queryable } from './database.js';
 
-const OpenChunkRow = z.object({ id: idColumn('chk'), kind: z.enum(['inspect', 'predict']), claims: z.number() });
+/** As in the table's constraint. */
+const CHUNK_KINDS = ['inspect', 'predict', 'import-weights'] as const;
+
+const OpenChunkRow = z.object({ id: idColumn('chk'), kind: z.enum(CHUNK_KINDS), claims: z.number() });
 export type OpenChunk = z.infer<typeof OpenChunkRow>;
 
 const ClaimedChunkRow = z
   .object({
     id: idColumn('chk'),
     project_id: idColumn('prj'),
-    kind: z.enum(['inspect', 'predict']),
+    kind: z.enum(CHUNK_KINDS),
     upload_id: idColumn('upl').nullable(),
     job_id: idColumn('pred').nullable(),
+    weight_set_id: idColumn('wts').nullable(),
     first_ordinal: z.number(),
     last_ordinal: z.number(),
   })
@@ -30,13 +35,14 @@ const ClaimedChunkRow = z
     kind: row.kind,
     uploadId: row.upload_id,
     jobId: row.job_id,
+    weightSetId: row.weight_set_id,
     firstOrdinal: row.first_ordinal,
     lastOrdinal: row.last_ordinal,
   }));
-/** A chunk as its holder sees it; exactly one of uploadId and jobId is set. */
+/** A chunk as its holder sees it; exactly one of uploadId, jobId and weightSetId is set. */
 export type ClaimedChunk = z.infer<typeof ClaimedChunkRow>;
 
-const CHUNK_COLUMNS = 'id, project_id, kind, upload_id, job_id, first_ordinal, last_ordinal';
+const CHUNK_COLUMNS = 'id, project_id, kind, upload_id, job_id, weight_set_id, first_ordinal, last_ordinal';
 
 /** Small pieces of independent work and who has them. The queue is only a wake-up; a claim and its token live here. */
 export class ChunkStore {
@@ -67,6 +73,15 @@ export class ChunkStore {
     }));
     await this.insert(tx, { projectId: work.projectId, kind: 'predict', uploadId: null, jobId: uuidOf(work.jobId) }, ranges);
     return ranges.length;
+  }
+
+  /** The one chunk of an import of weights. */
+  async createImportChunk(tx: Queryable, work: { projectId: ProjectId; weightSetId: WeightSetId }): Promise<void> {
+    await tx.query(
+      'insert_import_chunk',
+      `insert into chunks (id, project_id, kind, weight_set_id, first_ordinal, last_ordinal) values ($1, $2, 'import-weights', $3, 0, 0)`,
+      [uuidOf(newId('chk')), uuidOf(work.projectId), uuidOf(work.weightSetId)],
+    );
   }
 
   /**

@@ -15,4 +15,5 @@ export * from './prediction-store.js';
 export * from './run-store.js';
 export * from './token-store.js';
 export * from './upload-store.js';
+export * from './weight-set-store.js';
 export * from './worker-store.js';

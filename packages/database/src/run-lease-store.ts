@@ -17,6 +17,10 @@ const LeasedRunRow = z
     checkpoint_key: z.string().nullable(),
     checkpoint_sha256: z.string().nullable(),
     checkpoint_bytes: z.number().nullable(),
+    weights_id: idColumn('wts').nullable(),
+    weights_name: z.string().nullable(),
+    weights_sha256: z.string().nullable(),
+    weights_bytes: z.number().nullable(),
     attempts: z.number(),
   })
   .transform((row) => ({
@@ -35,6 +39,10 @@ const LeasedRunRow = z
     checkpoint:
       row.checkpoint_id !== null && row.checkpoint_key !== null && row.checkpoint_sha256 !== null && row.checkpoint_bytes !== null
         ? { checkpointId: row.checkpoint_id, objectKey: row.checkpoint_key, sha256: row.checkpoint_sha256, bytes: row.checkpoint_bytes }
+        : null,
+    initialWeights:
+      row.weights_id !== null && row.weights_name !== null && row.weights_sha256 !== null && row.weights_bytes !== null
+        ? { weightSetId: row.weights_id, name: row.weights_name, sha256: row.weights_sha256, bytes: row.weights_bytes }
         : null,
     attempts: row.attempts,
   }));
@@ -80,6 +88,7 @@ const LEASED_COLUMNS = `
   r.id, r.project_id, r.generation, r.status, r.recipe, r.dataset_version_id,
   v.manifest_key, encode(v.manifest_sha256, 'hex') as manifest_sha256, v.classes,
   c.id as checkpoint_id, c.object_key as checkpoint_key, encode(c.sha256, 'hex') as checkpoint_sha256, c.bytes as checkpoint_bytes,
+  w.id as weights_id, w.name as weights_name, encode(w.sha256, 'hex') as weights_sha256, w.bytes as weights_bytes,
   (select count(*) from attempts a where a.run_id = r.id and ${CHARGED_ATTEMPTS}) as attempts`;
 
 /** Who owns a run (one coordinator), and who works on it (one attempt): rows decide, messages only wake. */
@@ -123,6 +132,7 @@ export class RunLeaseStore {
          from training_runs r
          join dataset_versions v on v.id = r.dataset_version_id
          left join checkpoints c on c.id = r.checkpoint_id
+         left join weight_sets w on w.id = r.initial_weights_id
         where r.lease_holder = $1 and r.lease_until >= now() and r.${OPEN}
         order by r.created_at, r.id`,
       [coordinator],

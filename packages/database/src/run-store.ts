@@ -10,6 +10,7 @@ import {
   type RunStatus,
   type TokenId,
   type TrainingRecipe,
+  type WeightSetId,
 } from '@roentgen/domain';
 import type { Database, Queryable } from './database.js';
 import { timeKey, timePage, type Page, type PageRequest } from './page.js';
@@ -101,6 +102,7 @@ export interface NewTrainingRun {
   readonly name: string;
   readonly datasetVersionId: DatasetVersionId;
   readonly recipe: TrainingRecipe;
+  readonly initialWeightsId: WeightSetId | null;
   readonly createdBy: TokenId;
 }
 
@@ -119,7 +121,7 @@ export class RunStore {
   async create(tx: Queryable, run: NewTrainingRun): Promise<void> {
     await tx.query(
       'create_run',
-      'insert into training_runs (id, project_id, name, dataset_version_id, recipe, epochs, created_by) values ($1, $2, $3, $4, $5::jsonb, $6, $7)',
+      'insert into training_runs (id, project_id, name, dataset_version_id, recipe, epochs, created_by, initial_weights_id) values ($1, $2, $3, $4, $5::jsonb, $6, $7, $8)',
       [
         uuidOf(run.id),
         uuidOf(run.projectId),
@@ -128,6 +130,7 @@ export class RunStore {
         JSON.stringify(run.recipe),
         run.recipe.epochs,
         uuidOf(run.createdBy),
+        run.initialWeightsId === null ? null : uuidOf(run.initialWeightsId),
       ],
     );
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   UPLOAD_FILE_STATUSES,
+  UPLOAD_PURPOSES,
   UPLOAD_STATUSES,
   idColumn,
   uuidOf,
@@ -8,6 +9,7 @@ import {
   type TokenId,
   type UploadFileStatus,
   type UploadId,
+  type UploadPurpose,
   type UploadStatus,
 } from '@roentgen/domain';
 import type { Database, Queryable } from './database.js';
@@ -16,6 +18,7 @@ import { ordinalKey, ordinalPage, type Page, type PageRequest } from './page.js'
 const UploadRow = z
   .object({
     id: idColumn('upl'),
+    purpose: z.enum(UPLOAD_PURPOSES),
     status: z.enum(UPLOAD_STATUSES),
     created_at: z.string(),
     completed_at: z.string().nullable(),
@@ -28,6 +31,7 @@ const UploadRow = z
   })
   .transform((row) => ({
     id: row.id,
+    purpose: row.purpose,
     status: row.status,
     createdAt: row.created_at,
     completedAt: row.completed_at,
@@ -93,6 +97,9 @@ const VerifiedFileRow = z
 /** A file that can enter a manifest. */
 export type VerifiedFileRecord = z.infer<typeof VerifiedFileRow>;
 
+const LockedUploadRow = z.object({ status: z.enum(UPLOAD_STATUSES), purpose: z.enum(UPLOAD_PURPOSES) });
+export type LockedUpload = z.infer<typeof LockedUploadRow>;
+
 export interface NewUploadFile {
   readonly fileName: string;
   readonly bytes: number;
@@ -116,18 +123,21 @@ const FILE_COLUMNS = `ordinal, file_name, status, declared_bytes, encode(sha256,
 export class UploadStore {
   constructor(private readonly db: Database) {}
 
-  async create(tx: Queryable, upload: { id: UploadId; projectId: ProjectId; createdBy: TokenId; expiresInHours: number }): Promise<void> {
+  async create(
+    tx: Queryable,
+    upload: { id: UploadId; projectId: ProjectId; purpose: UploadPurpose; createdBy: TokenId; expiresInHours: number },
+  ): Promise<void> {
     await tx.query(
       'create_upload',
-      `insert into uploads (id, project_id, created_by, expires_at) values ($1, $2, $3, now() + $4 * interval '1 hour')`,
-      [uuidOf(upload.id), uuidOf(upload.projectId), uuidOf(upload.createdBy), upload.expiresInHours],
+      `insert into uploads (id, project_id, created_by, expires_at, purpose) values ($1, $2, $3, now() + $4 * interval '1 hour', $5)`,
+      [uuidOf(upload.id), uuidOf(upload.projectId), uuidOf(upload.createdBy), upload.expiresInHours, upload.purpose],
     );
   }
 
   async find(projectId: ProjectId, id: UploadId): Promise<UploadRecord | null> {
     const rows = await this.db.query(
       'find_upload',
-      `select u.id, u.status, u.created_at, u.completed_at, u.expires_at, f.*
+      `select u.id, u.purpose, u.status, u.created_at, u.completed_at, u.expires_at, f.*
          from uploads u
         cross join lateral (
               select count(*) as file_count,
@@ -143,17 +153,12 @@ export class UploadStore {
   }
 
   /** Locks the upload until the end of the transaction and gives its state; null when the project has no such upload. */
-  async lock(tx: Queryable, projectId: ProjectId, id: UploadId): Promise<UploadStatus | null> {
-    const rows = await tx.query('lock_upload', 'select status from uploads where project_id = $1 and id = $2 for update', [
+  async lock(tx: Queryable, projectId: ProjectId, id: UploadId): Promise<LockedUpload | null> {
+    const rows = await tx.query('lock_upload', 'select status, purpose from uploads where project_id = $1 and id = $2 for update', [
       uuidOf(projectId),
       uuidOf(id),
     ]);
-    return (
-      z
-        .object({ status: z.enum(UPLOAD_STATUSES) })
-        .nullable()
-        .parse(rows[0] ?? null)?.status ?? null
-    );
+    return LockedUploadRow.nullable().parse(rows[0] ?? null);
   }
 
   /** Moves an upload on; the caller holds its lock and knows that the move is legal. */

@@ -11,6 +11,10 @@ export const Sha256Schema = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hex 
 export const UPLOAD_STATUSES = ['OPEN', 'INSPECTING', 'READY', 'EXPIRED'] as const;
 export type UploadStatus = (typeof UPLOAD_STATUSES)[number];
 
+/** What the files of an upload are: images, or the one file of an import of weights. */
+export const UPLOAD_PURPOSES = ['IMAGES', 'WEIGHTS'] as const;
+export type UploadPurpose = (typeof UPLOAD_PURPOSES)[number];
+
 /** States of one file of an upload. Only VERIFIED ones enter a manifest. */
 export const UPLOAD_FILE_STATUSES = ['PENDING', 'VERIFIED', 'REJECTED'] as const;
 export type UploadFileStatus = (typeof UPLOAD_FILE_STATUSES)[number];

@@ -18,6 +18,7 @@ export type AttemptId = Id<'att'>;
 export type CheckpointId = Id<'ckp'>;
 export type ModelId = Id<'mdl'>;
 export type PredictionJobId = Id<'pred'>;
+export type WeightSetId = Id<'wts'>;
 export type ChunkId = Id<'chk'>;
 export type WorkerId = Id<'wkr'>;
 export type CoordinatorId = Id<'crd'>;

@@ -7,6 +7,7 @@
  * - **sample**: one image of a dataset version. **split**: train, val or test, grouped by patient.
  * - **training run**: one recipe on one dataset version. **attempt**: one try at it by one worker (later: one group of workers).
  * - **step**: one optimiser update. **epoch**: one pass over the train split. **micro-batch**: what one session call computes.
+ * - **weight set**: weights to start training from, imported from a file of another library.
  * - **checkpoint**: everything needed to go on from a step. **model**: the checkpoint that a finished run stands for.
  * - **prediction job**: a model over a split or an upload, cut into **chunks** that workers take from a queue.
  * - **token** (fence): a secret given with an attempt or a chunk; whoever was given a newer one makes the older one powerless.
@@ -22,3 +23,4 @@ export * from './recipe.js';
 export * from './recipe-optimization.js';
 export * from './run-events.js';
 export * from './run-state.js';
+export * from './weights.js';

@@ -29,6 +29,8 @@ const fraction = (min: number, max: number, fallback: number) =>
 
 const RecipeFields = z.object({
   variant: VariantSchema.default('B0'),
+  /** The weight set that training starts from, by name or id (stored by id); null: random weights. */
+  initialWeights: z.string().min(1, 'must not be empty: leave it out to start from random weights').max(200).nullable().default(null),
   /** Side of the square images that the network sees, px. */
   imageSizePx: wholeNumber(32, 1024, 224),
   epochs: wholeNumber(1, 10_000, 5),

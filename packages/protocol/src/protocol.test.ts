@@ -85,6 +85,7 @@ const MESSAGES: ReadonlyArray<{ message: Message<string, readonly string[], unkn
         manifestSha256: SHA,
         classes: ['normal', 'pneumonia'],
       },
+      initialWeights: { weightSetId: newId('wts'), name: 'lite0', objectKey: 'w.safetensors', sha256: 'a'.repeat(64), bytes: 8 },
       resumeFrom: null,
     },
     bad: {

@@ -18,6 +18,8 @@ export const objectKeys = {
   staging: (uploadId: UploadId, ordinal: number) => `staging/${parseId('upl', uploadId)}/${wholeNumber(ordinal)}`,
   /** An inspected image, named by its content. */
   image: (projectId: ProjectId, sha256: string) => `${project(projectId)}/objects/${hash(sha256)}`,
+  /** Weights in our own form, named by their content. */
+  weights: (projectId: ProjectId, sha256: string) => `${project(projectId)}/weights/${hash(sha256)}.safetensors`,
   manifest: (projectId: ProjectId, sha256: string) => `${project(projectId)}/manifests/${hash(sha256)}.jsonl`,
   /** The tensors; their description lies beside them, see `checkpointDescription`. */
   checkpoint: (projectId: ProjectId, runId: RunId, checkpointId: CheckpointId) =>

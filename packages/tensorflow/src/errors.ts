@@ -24,3 +24,8 @@ export class SessionError extends RoentgenError {
 export class BindingError extends RoentgenError {
   readonly code = 'TENSORFLOW_UNAVAILABLE';
 }
+
+/** The bytes are no safetensors file with float32 tensors, or a damaged one. */
+export class SafetensorsError extends RoentgenError {
+  readonly code = 'INVALID_SAFETENSORS';
+}

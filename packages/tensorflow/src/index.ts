@@ -12,3 +12,5 @@ export * from './runtime/binding.js';
 export * from './runtime/eager.js';
 export * from './runtime/session.js';
 export * from './state/layout.js';
+export { decodeSafetensors, encodeSafetensors, readSafetensorsMetadata } from './state/safetensors.js';
+export type { NamedTensor } from './state/safetensors.js';

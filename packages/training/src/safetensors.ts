@@ -1,121 +1,16 @@
-import { z } from 'zod';
+import { SafetensorsError, decodeSafetensors as decode } from '@roentgen/tensorflow';
+import type { NamedTensor } from '@roentgen/tensorflow';
 import { CheckpointError } from './errors.js';
 
-/** A float32 tensor by name. */
-export interface NamedTensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly data: Float32Array;
-}
+export { encodeSafetensors } from '@roentgen/tensorflow';
+export type { NamedTensor } from '@roentgen/tensorflow';
 
-const HEADER_LENGTH_BYTES = 8;
-const HEADER_ALIGNMENT_BYTES = 8;
-/** The format's own limit. */
-const MAX_HEADER_BYTES = 100_000_000;
-const METADATA_KEY = '__metadata__';
-
-const TensorInfoSchema = z.strictObject({
-  dtype: z.string(),
-  shape: z.array(z.int().min(0)),
-  data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
-});
-
-/**
- * Writes the safetensors format (https://huggingface.co/docs/safetensors): eight bytes of header length, a JSON header, then the data
- * without gaps. Equal tensors in equal order give equal bytes.
- */
-export function encodeSafetensors(tensors: readonly NamedTensor[], metadata: Readonly<Record<string, string>>): Uint8Array {
-  const header: Record<string, unknown> = { [METADATA_KEY]: metadata };
-  let dataBytes = 0;
-  for (const { name, shape, data } of tensors) {
-    header[name] = { dtype: 'F32', shape, data_offsets: [dataBytes, dataBytes + data.byteLength] };
-    dataBytes += data.byteLength;
-  }
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  const headerBytes = Math.ceil(json.length / HEADER_ALIGNMENT_BYTES) * HEADER_ALIGNMENT_BYTES;
-  const file = new Uint8Array(HEADER_LENGTH_BYTES + headerBytes + dataBytes);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  file.fill(' '.charCodeAt(0), HEADER_LENGTH_BYTES, HEADER_LENGTH_BYTES + headerBytes);
-  file.set(json, HEADER_LENGTH_BYTES);
-  let offset = HEADER_LENGTH_BYTES + headerBytes;
-  for (const { data } of tensors) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
-    offset += data.byteLength;
-  }
-  return file;
-}
-
-/** Reads float32 tensors, as copies. @throws CheckpointError for anything that the format does not allow, and for other element types */
+/** The tensors of a checkpoint's file. @throws CheckpointError for anything that the format does not allow, and for other element types */
 export function decodeSafetensors(file: Uint8Array): ReadonlyMap<string, NamedTensor> {
-  const { header, dataStart } = readHeader(file);
-  const dataBytes = file.length - dataStart;
-  const infos = Object.entries(header)
-    .filter(([name]) => name !== METADATA_KEY)
-    .map(([name, info]) => ({ name, ...parseInfo(name, info) }))
-    .sort((a, b) => a.begin - b.begin);
-  let expectedBegin = 0;
-  for (const { name, begin, end } of infos) {
-    if (begin < expectedBegin) {
-      throw new CheckpointError(`tensor "${name}" begins at byte ${begin}, inside the tensor before it, which ends at ${expectedBegin}.`, {
-        name,
-      });
-    }
-    if (begin > expectedBegin) {
-      throw new CheckpointError(`there is a gap of ${begin - expectedBegin} bytes before tensor "${name}".`, { name });
-    }
-    expectedBegin = end;
-  }
-  if (expectedBegin !== dataBytes) {
-    const what = expectedBegin > dataBytes ? 'truncated' : 'followed by bytes that belong to no tensor';
-    throw new CheckpointError(`the file is ${what}: its tensors need ${expectedBegin} bytes, it has ${dataBytes}.`, {
-      expected: expectedBegin,
-      got: dataBytes,
-    });
-  }
-  return new Map(
-    infos.map(({ name, shape, begin, end }) => [name, { name, shape, data: copyFloats(file, dataStart + begin, dataStart + end) }]),
-  );
-}
-
-/** Not `file.slice`: a Buffer's shares its memory, and the floats may lie at an odd address. */
-function copyFloats(file: Uint8Array, begin: number, end: number): Float32Array {
-  return new Float32Array(Uint8Array.from(file.subarray(begin, end)).buffer);
-}
-
-function readHeader(file: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
-  if (file.length < HEADER_LENGTH_BYTES) {
-    throw new CheckpointError(`the file is truncated: ${file.length} bytes are less than the header's length field.`);
-  }
-  const length = new DataView(file.buffer, file.byteOffset).getBigUint64(0, true);
-  if (length > BigInt(MAX_HEADER_BYTES)) {
-    throw new CheckpointError(`a header of ${length} bytes is more than the allowed ${MAX_HEADER_BYTES}: this is no safetensors file.`);
-  }
-  const dataStart = HEADER_LENGTH_BYTES + Number(length);
-  if (file.length < dataStart) {
-    throw new CheckpointError(`the file is truncated: its header has ${length} bytes, ${file.length - HEADER_LENGTH_BYTES} are there.`);
-  }
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(file.subarray(HEADER_LENGTH_BYTES, dataStart));
-    return { header: z.record(z.string(), z.unknown()).parse(JSON.parse(text)), dataStart };
-  } catch (cause) {
-    throw new CheckpointError('the header is no JSON object: this is no safetensors file.', {}, { cause });
+    return decode(file);
+  } catch (thrown) {
+    if (thrown instanceof SafetensorsError) throw new CheckpointError(thrown.message, thrown.details, { cause: thrown });
+    throw thrown;
   }
-}
-
-function parseInfo(name: string, info: unknown): { shape: number[]; begin: number; end: number } {
-  const parsed = TensorInfoSchema.safeParse(info);
-  if (!parsed.success) throw new CheckpointError(`tensor "${name}" is described wrongly: ${z.prettifyError(parsed.error)}`, { name });
-  const { dtype, shape, data_offsets } = parsed.data;
-  const [begin, end] = data_offsets;
-  if (dtype !== 'F32') throw new CheckpointError(`tensor "${name}" has element type ${dtype}, expected F32.`, { name, dtype });
-  const bytes = shape.reduce((product, dimension) => product * dimension, Float32Array.BYTES_PER_ELEMENT);
-  if (end - begin !== bytes) {
-    throw new CheckpointError(`tensor "${name}" of shape [${shape.join(', ')}] needs ${bytes} bytes, its offsets give it ${end - begin}.`, {
-      name,
-      shape,
-      begin,
-      end,
-    });
-  }
-  return { shape, begin, end };
 }

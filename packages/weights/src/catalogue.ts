@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import type { EfficientNetVariant } from '@roentgen/domain';
+import { WeightsFileError } from './errors.js';
 import type { WeightFacts, WeightSource } from './mapping/sources.js';
 
 /** Where a published file lies. */
@@ -145,4 +147,26 @@ function kerasFile(variant: EfficientNetVariant, md5: string): CatalogueEntry {
     digest: { kind: 'md5', hex: md5 },
     licence: 'Apache-2.0',
   };
+}
+
+/** @throws WeightsFileError `WEIGHTS_UNKNOWN_NAME` listing the names that there are */
+export function catalogueEntry(name: string): CatalogueEntry {
+  const entry = Object.hasOwn(WEIGHTS_CATALOGUE, name) ? WEIGHTS_CATALOGUE[name] : undefined;
+  if (entry) return entry;
+  throw new WeightsFileError('WEIGHTS_UNKNOWN_NAME', {
+    value: `"${name}"`,
+    rule: `the catalogue has ${Object.keys(WEIGHTS_CATALOGUE).sort().join(', ')}`,
+  });
+}
+
+/** @throws WeightsFileError `WEIGHTS_DIGEST` when the bytes are not those of the published file */
+export function checkPublishedDigest(file: Uint8Array, { kind, hex }: PublishedDigest): void {
+  const found = createHash(kind === 'md5' ? 'md5' : 'sha256')
+    .update(file)
+    .digest('hex');
+  if (kind === 'sha256-prefix' ? found.startsWith(hex) : found === hex) return;
+  throw new WeightsFileError('WEIGHTS_DIGEST', {
+    value: `a file with the ${kind === 'md5' ? 'MD5' : 'SHA-256'} ${found}`,
+    rule: `that of the published one ${kind === 'sha256-prefix' ? 'begins with' : 'is'} ${hex}`,
+  });
 }

@@ -9,6 +9,9 @@ import { RoentgenError } from '@roentgen/domain';
  * - `WEIGHTS_UNSUPPORTED`: allowed by the format, not read here.
  * - `WEIGHTS_UNKNOWN_SOURCE`: the names of the tensors do not say which library wrote them.
  * - `WEIGHTS_MISMATCH`: the tensors are not those of the network.
+ * - `WEIGHTS_DIGEST`: the bytes are not those that were announced.
+ * - `WEIGHTS_FETCH`: the file cannot be fetched from where it was said to be.
+ * - `WEIGHTS_UNKNOWN_NAME`: the catalogue has no entry of this name.
  */
 export type WeightsErrorCode =
   | 'WEIGHTS_UNKNOWN_FORMAT'
@@ -18,7 +21,10 @@ export type WeightsErrorCode =
   | 'WEIGHTS_FORBIDDEN_PICKLE'
   | 'WEIGHTS_UNSUPPORTED'
   | 'WEIGHTS_UNKNOWN_SOURCE'
-  | 'WEIGHTS_MISMATCH';
+  | 'WEIGHTS_MISMATCH'
+  | 'WEIGHTS_DIGEST'
+  | 'WEIGHTS_FETCH'
+  | 'WEIGHTS_UNKNOWN_NAME';
 
 export interface WeightsProblem {
   /** What was found. */
@@ -38,6 +44,9 @@ const FIXES: Readonly<Record<WeightsErrorCode, string>> = {
   WEIGHTS_UNSUPPORTED: 'Convert the file to safetensors.',
   WEIGHTS_UNKNOWN_SOURCE: 'Name the source of the file.',
   WEIGHTS_MISMATCH: 'Choose the variant that the file was made for.',
+  WEIGHTS_DIGEST: 'Fetch the file again; if it is the same again, it is another file than the one that was meant.',
+  WEIGHTS_FETCH: 'Check the address and the network, or fetch the file by other means and import it from disk.',
+  WEIGHTS_UNKNOWN_NAME: 'Choose a name of the catalogue: roentgen weights catalogue.',
 };
 
 /** A weight file that is not taken. */

@@ -1,4 +1,13 @@
-import { ChunkStore, ChunkWorkStore, Database, EventStore, RecorderStore, RunLeaseStore, WorkerPresenceStore } from '@roentgen/database';
+import {
+  ChunkStore,
+  ChunkWorkStore,
+  Database,
+  EventStore,
+  RecorderStore,
+  RunLeaseStore,
+  WeightSetStore,
+  WorkerPresenceStore,
+} from '@roentgen/database';
 import { newId, systemClock, type Clock, type CoordinatorId, type ObjectStore } from '@roentgen/domain';
 import { createLogger, type Logger } from '@roentgen/logger';
 import { Bus } from '@roentgen/messaging';
@@ -73,7 +82,17 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
       logger,
       options: config.scheduling,
     }),
-    chunks: new ChunkDesk({ database, bus, registry, chunks: chunkStore, work: chunkWork, logger, clock, options: config.work }),
+    chunks: new ChunkDesk({
+      database,
+      bus,
+      registry,
+      chunks: chunkStore,
+      work: chunkWork,
+      weights: new WeightSetStore(database),
+      logger,
+      clock,
+      options: config.work,
+    }),
     predictions: new PredictionFinisher({ work: chunkWork, objects, logger }),
   };
 }

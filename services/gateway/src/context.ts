@@ -14,6 +14,7 @@ import {
   RunStore,
   TokenStore,
   UploadStore,
+  WeightSetStore,
   WorkerStore,
 } from '@roentgen/database';
 import type { Actor, ObjectStore } from '@roentgen/domain';
@@ -41,6 +42,9 @@ import { TrainingRunService } from './modules/training-run/training-run-service.
 import { TrainingRunResolver } from './modules/training-run/training-run.resolver.js';
 import { UploadService } from './modules/upload/upload-service.js';
 import { UploadResolver } from './modules/upload/upload.resolver.js';
+import { ImportWeights } from './modules/weight-set/import-weights.js';
+import { WeightSetService } from './modules/weight-set/weight-set-service.js';
+import { WeightSetResolver } from './modules/weight-set/weight-set.resolver.js';
 import { WorkerService } from './modules/worker/worker-service.js';
 import { WorkerResolver } from './modules/worker/worker.resolver.js';
 import { buildGatewaySchema } from './schema.js';
@@ -89,6 +93,7 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
     predictions: new PredictionStore(database),
     uploads: new UploadStore(database),
     chunks: new ChunkStore(database),
+    weightSets: new WeightSetStore(database),
   };
   const repeatable = new Repeatable(database, new IdempotencyStore());
   const feed = new RunEventFeed(stores.events, logger);
@@ -96,15 +101,17 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
   const access = new AccessService(new TokenStore(database), repeatable);
   const datasets = new DatasetService(stores.datasets);
   const models = new ModelService(stores.models);
+  const weights = new WeightSetService(stores.weightSets);
   const runs = new TrainingRunService({ ...shared, leases: new RunLeaseStore(database) });
   const resolvers = [
     new AccessResolver(access),
     new UploadResolver(new UploadService(stores.uploads, stores.chunks, store, shared.announcer, repeatable)),
     new DatasetResolver(datasets, new FinalizeDataset(stores.uploads, stores.datasets, store, repeatable)),
     new DatasetVersionResolver(datasets),
-    new TrainingRunResolver(runs, new StartTrainingRun(shared)),
+    new TrainingRunResolver(runs, new StartTrainingRun({ ...shared, weights })),
     new ModelResolver(models),
     new PredictionResolver(new PredictionService({ ...shared, models, datasets })),
+    new WeightSetResolver(weights, new ImportWeights({ ...shared, weights })),
     new WorkerResolver(new WorkerService(new WorkerStore(database))),
   ];
   const subscriptions = new RunEventSubscriptions(stores.runs, feed);

@@ -9,6 +9,7 @@ import { ModelResolver } from './modules/model/model.resolver.js';
 import { PredictionResolver } from './modules/prediction/prediction.resolver.js';
 import { TrainingRunResolver } from './modules/training-run/training-run.resolver.js';
 import { UploadResolver } from './modules/upload/upload.resolver.js';
+import { WeightSetResolver } from './modules/weight-set/weight-set.resolver.js';
 import { WorkerResolver } from './modules/worker/worker.resolver.js';
 
 const RESOLVERS: BuildSchemaOptions['resolvers'] = [
@@ -19,6 +20,7 @@ const RESOLVERS: BuildSchemaOptions['resolvers'] = [
   TrainingRunResolver,
   ModelResolver,
   PredictionResolver,
+  WeightSetResolver,
   WorkerResolver,
 ];
 

@@ -36,6 +36,15 @@ export const WORKER_VARIABLES = {
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
   }),
+  WORKER_WEIGHTS_PRIVATE_ADDRESSES: oneOf(
+    'whether imports of weights may fetch from private and local addresses; yes lets who may import reach what this machine reaches',
+    ['yes', 'no'],
+    'no',
+  ),
+  WORKER_WEIGHTS_MEMORY_BYTES: integer('memory for the process that reads an imported file of weights, bytes', 3 * 1024 ** 3, {
+    min: 256 * 1024 ** 2,
+    max: Number.MAX_SAFE_INTEGER,
+  }),
   WORKER_HEARTBEAT_MS: integer('time between two heartbeats', 1000, { min: 100, max: 60_000 }),
   WORKER_STOP_GRACE_MS: integer('how long a stop may take before the compute process is killed', 60_000, { min: 1000, max: 3_600_000 }),
   WORKER_LIBTENSORFLOW: optionalText('path of tfjs_binding.node (empty: the one that set-up made)', ''),
@@ -58,6 +67,7 @@ export interface WorkerConfig {
   readonly decodeConcurrency: number;
   readonly prefetchBatches: number;
   readonly cacheBytes: number;
+  readonly weights: { readonly privateAddresses: boolean; readonly memoryBytes: number };
   readonly heartbeatMs: number;
   readonly stopGraceMs: number;
   readonly nats: NatsConfig;
@@ -82,6 +92,7 @@ export function readWorkerConfig(environment: Environment = process.env): Worker
     decodeConcurrency: v.WORKER_DECODE_CONCURRENCY,
     prefetchBatches: v.WORKER_PREFETCH_BATCHES,
     cacheBytes: v.WORKER_CACHE_BYTES,
+    weights: { privateAddresses: v.WORKER_WEIGHTS_PRIVATE_ADDRESSES === 'yes', memoryBytes: v.WORKER_WEIGHTS_MEMORY_BYTES },
     heartbeatMs: v.WORKER_HEARTBEAT_MS,
     stopGraceMs: v.WORKER_STOP_GRACE_MS,
     nats: natsConfig(v),

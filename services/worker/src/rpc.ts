@@ -66,8 +66,11 @@ export interface SlotBatch {
 }
 
 /** Handed over between the threads, not copied: the sender has `tensors` no more. They are up to a gigabyte, and copying stops both threads. */
-export interface CheckpointBytes {
+export interface WeightBytes {
   readonly tensors: Uint8Array;
+}
+
+export interface CheckpointBytes extends WeightBytes {
   /** Not parsed yet. */
   readonly description: unknown;
 }
@@ -89,6 +92,8 @@ export interface NetworkFunctions {
   stop(): Promise<void>;
   /** What the attempt goes on from; null where it starts anew. Checked against its SHA-256. */
   readResumeCheckpoint(): Promise<CheckpointBytes | null>;
+  /** The weights that the attempt starts from; null where it has none. Checked against their SHA-256. */
+  readInitialWeights(): Promise<WeightBytes | null>;
   /** Reads the manifest and starts to load images from this step on. */
   openInput(startStep: number): Promise<InputSummary>;
   trainingBatch(step: number): Promise<SlotBatch>;
@@ -135,7 +140,7 @@ export function connectRpc<Theirs extends object, Ours extends object>(port: Por
   });
 }
 
-/** The memory of every CheckpointBytes among a call's arguments or in its answer. */
+/** The memory of every WeightBytes among a call's arguments or in its answer. */
 function handedOver(message: unknown): ArrayBuffer[] {
   if (!isRecord(message)) return [];
   const values: unknown[] = [...(Array.isArray(message['a']) ? (message['a'] as unknown[]) : []), message['r']];

@@ -16,6 +16,7 @@ export interface TrainOptions {
   readonly dataset: string;
   readonly name?: string;
   readonly variant?: string;
+  readonly weights?: string;
   readonly epochs?: number;
   readonly batchSize?: number;
   readonly microBatchSize?: number;
@@ -53,6 +54,7 @@ export function recipeOf(options: Omit<TrainOptions, 'dataset'>): TrainingRecipe
   const { optimizer, weightDecay, schedule, batchSize, microBatchSize } = options;
   return {
     ...(options.variant !== undefined && { variant: options.variant }),
+    ...(options.weights !== undefined && { initialWeights: options.weights }),
     ...(options.epochs !== undefined && { epochs: options.epochs }),
     ...(batchSize !== undefined && { globalBatchSize: batchSize }),
     ...(microBatchSize !== undefined && { microBatchSize }),

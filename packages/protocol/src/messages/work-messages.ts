@@ -1,9 +1,17 @@
 import { z } from 'zod';
-import { CheckpointRefSchema, InspectedImageSchema, Sha256Schema, idSchema } from '@roentgen/domain';
+import {
+  CheckpointRefSchema,
+  EFFICIENTNET_VARIANT_NAMES,
+  ImportedWeightsSchema,
+  InspectedImageSchema,
+  Sha256Schema,
+  WEIGHT_LIBRARIES,
+  idSchema,
+} from '@roentgen/domain';
 import { defineMessage, defineRequest } from '../define-message.js';
 import { FenceToken } from './worker-messages.js';
 
-export const CHUNK_KINDS = ['inspect', 'predict'] as const;
+export const CHUNK_KINDS = ['inspect', 'predict', 'import-weights'] as const;
 export type ChunkKind = (typeof CHUNK_KINDS)[number];
 
 /** On the work queue (JetStream, work-queue retention): a chunk may be claimed. Only a wake-up: the row in Postgres decides. */
@@ -38,10 +46,30 @@ const PredictWork = z.object({
   images: z.array(z.object({ ordinal: z.number().int().nonnegative(), fileName: z.string(), sha256: Sha256Schema })),
 });
 
-export const ChunkWorkSchema = z.discriminatedUnion('kind', [InspectWork, PredictWork]);
+const ImportWeightsWork = z.object({
+  kind: z.literal('import-weights'),
+  projectId: idSchema('prj'),
+  weightSetId: idSchema('wts'),
+  /** Where the file is; a catalogue entry says itself where. */
+  from: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('upload'), stagingKey: z.string(), declaredBytes: z.number().int().nonnegative() }),
+    z.object({ kind: z.literal('url'), url: z.url() }),
+    z.object({ kind: z.literal('catalogue') }),
+  ]),
+  /** The catalogue entry that the file is said to be. */
+  catalogueName: z.string().nullable(),
+  /** What the user says of the file; null: told from the file. */
+  variant: z.enum(EFFICIENTNET_VARIANT_NAMES).nullable(),
+  library: z.enum(WEIGHT_LIBRARIES).nullable(),
+  /** Of the file, as announced. */
+  sha256: Sha256Schema.nullable(),
+});
+
+export const ChunkWorkSchema = z.discriminatedUnion('kind', [InspectWork, PredictWork, ImportWeightsWork]);
 export type ChunkWork = z.infer<typeof ChunkWorkSchema>;
 export type InspectChunkWork = z.infer<typeof InspectWork>;
 export type PredictChunkWork = z.infer<typeof PredictWork>;
+export type ImportWeightsChunkWork = z.infer<typeof ImportWeightsWork>;
 
 /** Worker → a coordinator: may I have this chunk? Not granted when it is done, or claimed by another whose lease still runs. */
 export const ChunkClaim = defineRequest({
@@ -92,6 +120,7 @@ export const ChunkResult = defineRequest({
     outcome: z.discriminatedUnion('kind', [
       z.object({ kind: z.literal('inspected'), files: z.array(InspectedFileSchema) }),
       z.object({ kind: z.literal('predicted'), images: z.array(PredictedImageSchema) }),
+      z.object({ kind: z.literal('weights-imported'), weights: ImportedWeightsSchema }),
       z.object({ kind: z.literal('failed'), code: z.string(), message: z.string(), retryable: z.boolean() }),
     ]),
   }),

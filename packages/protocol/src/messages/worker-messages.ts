@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CheckpointRefSchema, DEVICES, DatasetRefSchema, RunEventInputSchema, idSchema } from '@roentgen/domain';
+import { CheckpointRefSchema, DEVICES, DatasetRefSchema, RunEventInputSchema, WeightSetRefSchema, idSchema } from '@roentgen/domain';
 import { defineMessage, defineRequest } from '../define-message.js';
 
 /** A secret that goes with an attempt or a chunk; see PROTOCOL.md, "Fencing". */
@@ -47,6 +47,8 @@ export const AttemptOffer = defineRequest({
     /** Parsed again by the worker with the training package's schema. */
     recipe: z.record(z.string(), z.unknown()),
     dataset: DatasetRefSchema,
+    /** What an attempt that resumes from nothing starts from; null: random weights. */
+    initialWeights: WeightSetRefSchema.nullable().default(null),
     resumeFrom: CheckpointRefSchema.nullable(),
   }),
   reply: z.object({ accepted: z.boolean(), reason: z.string().nullable() }),

@@ -30,11 +30,11 @@ export interface EfficientNetWeights {
   readonly ignored: readonly string[];
 }
 
-const HEAD = 'predictions/';
-const HEAD_KERNEL = `${HEAD}kernel`;
+export const HEAD = 'predictions/';
+export const HEAD_KERNEL = `${HEAD}kernel`;
 /** What `torch.nn.DataParallel` puts before all names. */
 const DATA_PARALLEL_PREFIX = 'module.';
-const IGNORED_NAMES = /(^|\.)num_batches_tracked$|(^|\/)normalization(_\d+)?\/|(^|\/)rescaling(_\d+)?\/|\/seed_generator(_\d+)?\//;
+export const IGNORED_NAMES = /(^|\.)num_batches_tracked$|(^|\/)normalization(_\d+)?\/|(^|\/)rescaling(_\d+)?\/|\/seed_generator(_\d+)?\//;
 
 /**
  * The tensors of a weight file as those of one of our networks.
@@ -100,7 +100,11 @@ export function readEfficientNetWeights(
  *
  * @param initial of the same spec; what the file does not have (a replaced classifier) stays as it is there. Not changed.
  */
-export function toModelVectors({ tensors }: EfficientNetWeights, spec: EfficientNetSpec, initial: ModelVectors): ModelVectors {
+export function toModelVectors(
+  { tensors }: { readonly tensors: ReadonlyMap<string, Pick<NamedTensor, 'data'>> },
+  spec: EfficientNetSpec,
+  initial: ModelVectors,
+): ModelVectors {
   const fill = (vector: Float32Array, layout: StateLayout) => {
     const filled = Float32Array.from(vector);
     for (const entry of layout.entries) {
@@ -112,7 +116,8 @@ export function toModelVectors({ tensors }: EfficientNetWeights, spec: Efficient
   return { weights: fill(initial.weights, spec.parameters), statistics: fill(initial.statistics, spec.statistics) };
 }
 
-function withoutPrefix(file: NamedTensors): NamedTensors {
+/** Without what DataParallel put before all names, where it did. */
+export function withoutPrefix(file: NamedTensors): NamedTensors {
   const names = [...file.keys()];
   if (names.length === 0 || !names.every((name) => name.startsWith(DATA_PARALLEL_PREFIX))) return file;
   return new Map([...file].map(([name, tensor]) => [name.slice(DATA_PARALLEL_PREFIX.length), tensor]));

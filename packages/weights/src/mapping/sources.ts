@@ -1,20 +1,11 @@
-import type { EfficientNetVariant } from '@roentgen/domain';
+import type { EfficientNetVariant, WeightConventions, WeightLibrary } from '@roentgen/domain';
+import type { ModelConventions } from '@roentgen/efficientnet';
 
 /** How a library names an EfficientNet's tensors. */
 export type WeightNaming = 'torchvision' | 'timm' | 'keras' | 'efficientnet-pytorch';
 
-/** What a set of weights was trained with. The numbers are as much part of it as the tensors. */
-export interface WeightFacts {
-  /** Of strided convolutions: TensorFlow's SAME, or (k − 1) / 2 on each side. */
-  readonly padding: 'same' | 'symmetric';
-  readonly batchNormEpsilon: number;
-  /** Share of the old value that a running statistic keeps per step (Keras' convention; PyTorch's `momentum` is 1 minus this). */
-  readonly batchNormMomentum: number;
-  readonly activation: 'silu' | 'relu6';
-  /** Per channel R, G, B: (byte / 255 − mean) / std. */
-  readonly normalization: { readonly mean: readonly [number, number, number]; readonly std: readonly [number, number, number] };
-  readonly interpolation: 'bicubic' | 'bilinear';
-}
+/** What a set of weights was trained with. */
+export type WeightFacts = WeightConventions;
 
 export interface WeightSourceDescription extends WeightFacts {
   readonly naming: WeightNaming;
@@ -62,13 +53,19 @@ export const WEIGHT_SOURCES = {
     squeezeExcite: false,
     naming: 'efficientnet-pytorch',
   },
-} as const satisfies Readonly<Record<string, WeightSourceDescription>>;
+} as const satisfies Readonly<Record<WeightLibrary, WeightSourceDescription>>;
 
-export type WeightSource = keyof typeof WEIGHT_SOURCES;
+export type WeightSource = WeightLibrary;
 
 /** @param variant of the network, for example `B5`; names that the table does not know have no exceptions */
 export function weightFacts(source: WeightSource, variant: string): WeightFacts {
   const { naming: _naming, squeezeExcite: _squeezeExcite, variants = {}, ...facts }: WeightSourceDescription = WEIGHT_SOURCES[source];
   const exceptions = Object.entries(variants).find(([name]) => name === variant)?.[1];
   return { ...facts, ...exceptions };
+}
+
+/** The same for a network of ours. Images are always resized by antialiased bicubic here; what the authors did stays in the facts. */
+export function modelConventions({ padding, batchNormEpsilon, activation, normalization }: WeightFacts): ModelConventions {
+  const { mean, std } = normalization;
+  return { padding, batchNormEpsilon, activation, normalization: { scale: 255, mean, std }, interpolation: 'bicubic' };
 }

@@ -21,6 +21,7 @@ const run = (status: RunStatus, attempts = 0): LeasedRun => ({
     classes: ['a', 'b'],
   },
   checkpoint: null,
+  initialWeights: null,
   attempts,
 });
 const worker = (overrides: Partial<KnownWorker> = {}): KnownWorker => ({

@@ -13,6 +13,7 @@ import {
 import type { Logger } from '@roentgen/logger';
 import type { Bus } from '@roentgen/messaging';
 import { AttemptOffer, AttemptStop } from '@roentgen/protocol';
+import { objectKeys } from '@roentgen/storage';
 import type { LivePublisher } from '../recording/live-publisher.js';
 import { planRuns, type RunAction } from './plan-runs.js';
 import type { KnownWorker, WorkerRegistry } from './worker-registry.js';
@@ -150,7 +151,18 @@ export class Scheduler {
       const reply = await this.parts.bus.request(
         AttemptOffer,
         [worker.workerId],
-        { ...held, projectId: run.projectId, attemptNumber, recipe: run.recipe, dataset: run.dataset, resumeFrom: run.checkpoint },
+        {
+          ...held,
+          projectId: run.projectId,
+          attemptNumber,
+          recipe: run.recipe,
+          dataset: run.dataset,
+          initialWeights: run.initialWeights && {
+            ...run.initialWeights,
+            objectKey: objectKeys.weights(run.projectId, run.initialWeights.sha256),
+          },
+          resumeFrom: run.checkpoint,
+        },
         { timeoutMs: REQUEST_TIMEOUT_MS },
       );
       return reply.accepted ? null : (reply.reason ?? 'the worker refused without a reason');

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { ChunkStore, ChunkWorkStore, ClaimedChunk, Database, Queryable } from '@roentgen/database';
-import { ConflictError, StaleTokenError, assertNever, type ChunkId, type Clock } from '@roentgen/domain';
+import type { ChunkStore, ChunkWorkStore, ClaimedChunk, Database, Queryable, WeightSetStore } from '@roentgen/database';
+import { ConflictError, StaleTokenError, assertNever, type ChunkId, type Clock, type WeightSetId } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { Bus } from '@roentgen/messaging';
 import type { ChunkClaim, ChunkOutcome, ChunkResult, ChunkWork } from '@roentgen/protocol';
@@ -18,6 +18,7 @@ interface Parts {
   readonly registry: Pick<WorkerRegistry, 'knowsWhoIsSilent'>;
   readonly chunks: ChunkStore;
   readonly work: ChunkWorkStore;
+  readonly weights: WeightSetStore;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly options: { readonly chunkLeaseMs: number; readonly chunkMaxClaims: number; readonly workerLostMs: number };
@@ -102,13 +103,23 @@ export class ChunkDesk {
         files: files.map((file) => ({ ...file, stagingKey: objectKeys.staging(uploadId, file.ordinal) })),
       };
     }
+    if (chunk.weightSetId !== null) return await this.weightImport(chunk, chunk.weightSetId);
     const jobId = chunk.jobId!;
     return { kind: 'predict', projectId: chunk.projectId, jobId, ...(await work.predictionWork(chunk, jobId)) };
   }
 
+  private async weightImport({ projectId }: ClaimedChunk, weightSetId: WeightSetId): Promise<ChunkWork> {
+    const { uploadId, url, declaredBytes, ...rest } = await this.parts.weights.importOf(weightSetId);
+    const common = { kind: 'import-weights', projectId, weightSetId, ...rest } as const;
+    if (uploadId !== null) {
+      return { ...common, from: { kind: 'upload', stagingKey: objectKeys.staging(uploadId, 0), declaredBytes: declaredBytes ?? 0 } };
+    }
+    return { ...common, from: url === null ? { kind: 'catalogue' } : { kind: 'url', url } };
+  }
+
   /** The caller has ended the chunk in this transaction. @throws ConflictError when the result is not about each of the chunk's rows, once */
   private async apply(tx: Queryable, chunk: ClaimedChunk, outcome: ChunkOutcome): Promise<void> {
-    const { work } = this.parts;
+    const { work, weights } = this.parts;
     switch (outcome.kind) {
       case 'inspected':
         if (!(await work.applyInspection(tx, chunk, outcome.files))) throw wrongOutcome(chunk, outcome.kind);
@@ -116,8 +127,14 @@ export class ChunkDesk {
       case 'predicted':
         if (!(await work.applyPredictions(tx, chunk, outcome.images))) throw wrongOutcome(chunk, outcome.kind);
         break;
+      case 'weights-imported':
+        if (chunk.weightSetId === null || !(await weights.markReady(tx, chunk.weightSetId, outcome.weights))) {
+          throw wrongOutcome(chunk, outcome.kind);
+        }
+        break;
       case 'failed':
-        if (chunk.uploadId !== null) await work.rejectPending(tx, chunk, chunk.uploadId, outcome);
+        if (chunk.weightSetId !== null) await weights.markFailed(tx, chunk.weightSetId, outcome);
+        else if (chunk.uploadId !== null) await work.rejectPending(tx, chunk, chunk.uploadId, outcome);
         else await work.failJob(tx, chunk.jobId!, outcome);
         break;
       default:

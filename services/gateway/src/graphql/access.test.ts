@@ -21,6 +21,7 @@ test('what changes something takes more than a viewer', async () => {
     'createApiToken',
     'createUpload',
     'finalizeDataset',
+    'importWeights',
     'revokeApiToken',
     'startPrediction',
     'startTrainingRun',

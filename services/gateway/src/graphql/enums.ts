@@ -13,7 +13,9 @@ import {
   SCHEDULE_KINDS,
   SPLITS,
   UPLOAD_FILE_STATUSES,
+  UPLOAD_PURPOSES,
   UPLOAD_STATUSES,
+  WEIGHT_SET_STATUSES,
 } from '@roentgen/domain';
 import { ATTEMPT_STATUSES } from '@roentgen/database';
 import { WORKER_STATES } from '@roentgen/protocol';
@@ -36,7 +38,12 @@ export const SplitEnum = graphqlEnum('Split', SPLITS, 'Part of a dataset version
 export const UploadStatusEnum = graphqlEnum(
   'UploadStatus',
   UPLOAD_STATUSES,
-  'OPEN takes files; INSPECTING: workers look at them; READY can be used.',
+  'OPEN takes files; INSPECTING: workers look at them; READY can be used; EXPIRED: can no longer, such as an upload whose weights were imported.',
+);
+export const UploadPurposeEnum = graphqlEnum(
+  'UploadPurpose',
+  UPLOAD_PURPOSES,
+  'IMAGES, for datasets and predictions; WEIGHTS: one file for importWeights.',
 );
 export const UploadFileStatusEnum = graphqlEnum(
   'UploadFileStatus',
@@ -52,6 +59,11 @@ export const RunEventKindEnum = graphqlEnum(
 export const AttemptStatusEnum = graphqlEnum('AttemptStatus', ATTEMPT_STATUSES, 'How one try of a worker at a run stands or ended.');
 export const MetricKindEnum = graphqlEnum('MetricKind', METRIC_KINDS, 'The value is null unless it is FINITE.');
 export const JobStatusEnum = graphqlEnum('JobStatus', JOB_STATUSES, 'SUCCEEDED and FAILED are final.');
+export const WeightSetStatusEnum = graphqlEnum(
+  'WeightSetStatus',
+  WEIGHT_SET_STATUSES,
+  'READY can be trained from; READY and FAILED are final.',
+);
 export const DeviceEnum = graphqlEnum('Device', DEVICES, 'What a worker computes on.');
 export const WorkerStateEnum = graphqlEnum('WorkerState', WORKER_STATES, 'What a worker last said that it does.');
 export const VariantEnum = graphqlEnum(

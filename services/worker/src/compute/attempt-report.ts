@@ -28,9 +28,9 @@ export class AttemptReport {
     this.objectKeys.set(checkpointId, objectKey);
   }
 
-  /** The first step is about to be computed. */
-  async started(plan: TrainingPlan): Promise<void> {
-    await this.send('RUN_STARTED', { metrics: [metric('run/total-steps', plan.totalSteps)] });
+  /** The first step is about to be computed. @param message what it starts from, where that is worth telling */
+  async started(plan: TrainingPlan, message: string | null = null): Promise<void> {
+    await this.send('RUN_STARTED', { message, metrics: [metric('run/total-steps', plan.totalSteps)] });
   }
 
   async training(event: TrainingEvent): Promise<void> {

@@ -1,5 +1,4 @@
 import { coerceError } from '@roentgen/domain';
-import { initializeModel } from '@roentgen/efficientnet';
 import type { Logger } from '@roentgen/logger';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import {
@@ -11,10 +10,12 @@ import {
   type TrainingCheckpoint,
   type TrainingResult,
 } from '@roentgen/training';
+import { decodeWeights, modelConventions, type StoredWeights } from '@roentgen/weights';
 import { DatasetMismatchError } from '../errors.js';
 import type { AttemptWork, NetworkFunctions, Remote } from '../rpc.js';
 import type { SharedControl, StopReason } from '../shared-control.js';
 import { AttemptReport } from './attempt-report.js';
+import { startTraining } from './initial-weights.js';
 import { checkpointStore, evaluationInput, trainingInput } from './ports.js';
 
 export interface AttemptRunnerOptions {
@@ -54,9 +55,11 @@ export class AttemptRunner {
   }
 
   private async train(work: AttemptWork, report: AttemptReport): Promise<TrainingResult> {
-    const { binding, network, control } = this.options;
+    const { binding, network, control, logger } = this.options;
     const { recipe, dataset } = work;
     const resumed = await this.resume(work, report);
+    const weights = resumed ? null : await this.initialWeights();
+    const conventions = resumed?.description.conventions ?? (weights && modelConventions(weights.description.conventions));
     const startStep = resumed?.description.step ?? 0;
     const sizes = await network.openInput(startStep);
     const plan = new TrainingPlan(recipe, sizes.trainSamples);
@@ -65,14 +68,15 @@ export class AttemptRunner {
       binding,
       recipe,
       numClasses: dataset.classes.length,
-      ...(resumed && { conventions: resumed.description.conventions }),
+      ...(conventions && { conventions }),
     });
     try {
       // The first call of each endpoint costs seconds of graph optimisation: here, not in the first step's time.
       session.warm();
+      const message = resumed ? null : startTraining(session, work, weights);
       if (resumed) session.setState(resumed.state);
-      else session.start(initializeModel(session.spec, recipe.seed));
-      await report.started(plan);
+      if (message !== null) logger.info({ runId: work.runId, attemptId: work.attemptId }, message);
+      await report.started(plan, message);
       const validation = { sampleCount: sizes.validationSamples, batchSize: recipe.microBatchSize };
       return await train({
         plan,
@@ -89,6 +93,12 @@ export class AttemptRunner {
     } finally {
       session.close();
     }
+  }
+
+  /** @throws WeightsFileError when the stored file is none of ours */
+  private async initialWeights(): Promise<StoredWeights | null> {
+    const bytes = await this.options.network.readInitialWeights();
+    return bytes && decodeWeights(bytes.tensors);
   }
 
   private async resume(

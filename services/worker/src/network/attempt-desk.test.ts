@@ -23,6 +23,7 @@ const offer = (changes: { token?: string; recipe?: Record<string, unknown> } = {
     manifestSha256: 'a'.repeat(64),
     classes: ['a', 'b'],
   },
+  initialWeights: null,
   resumeFrom: null,
 });
 

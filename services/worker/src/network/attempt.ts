@@ -4,7 +4,16 @@ import type { Bus } from '@roentgen/messaging';
 import { RecordEvents, type HeldAttempt } from '@roentgen/protocol';
 import { objectKeys } from '@roentgen/storage';
 import { AttemptEndedError } from '../errors.js';
-import type { AttemptEvent, AttemptWork, CheckpointBytes, InputSummary, NewCheckpoint, SlotBatch, SlotRingName } from '../rpc.js';
+import type {
+  AttemptEvent,
+  AttemptWork,
+  CheckpointBytes,
+  InputSummary,
+  NewCheckpoint,
+  SlotBatch,
+  SlotRingName,
+  WeightBytes,
+} from '../rpc.js';
 import type { SharedControl } from '../shared-control.js';
 import { downloadNamed, downloadVerified } from './objects.js';
 import { EventOutbox } from './outbox.js';
@@ -64,6 +73,13 @@ export class Attempt {
     if (work.resumeFrom === null) return null;
     const { checkpointId, objectKey, sha256 } = work.resumeFrom;
     return await readCheckpoint(store, { checkpointId, objectKey, sha256 }, this.patience);
+  }
+
+  async readInitialWeights(): Promise<WeightBytes | null> {
+    const { work, store } = this.options;
+    if (work.initialWeights === null) return null;
+    const { name, objectKey, sha256 } = work.initialWeights;
+    return { tensors: await downloadVerified(store, { key: objectKey, sha256, what: `weight set "${name}"` }, this.patience) };
   }
 
   async openInput(startStep: number): Promise<InputSummary> {

@@ -16,6 +16,7 @@ import { ImageSource } from './image-source.js';
 import { Inspector } from './inspector.js';
 import { Limiter } from './limiter.js';
 import { PredictionDesk } from './prediction-desk.js';
+import { WeightsImporter } from './weights-importer.js';
 
 const INSPECT_CHUNKS_AT_ONCE = 2;
 /** When a chunk that came although this worker has no time for it may go to another. */
@@ -30,12 +31,14 @@ export class NetworkService {
   private readonly chunks: ChunkDesk;
   private readonly inspector: Inspector;
   private readonly predictions: PredictionDesk;
+  private readonly weights: WeightsImporter;
   private readonly images: ImageSource;
   private readonly startedAt = new Date().toISOString();
   private readonly version = workerVersion();
   private device: DeviceInfo | null = null;
   private inspecting: WorkConsumer | null = null;
   private predicting: WorkConsumer | null = null;
+  private importing: WorkConsumer | null = null;
   private predictingNow = false;
   private stopping = false;
 
@@ -53,6 +56,7 @@ export class NetworkService {
     this.chunks = new ChunkDesk({ bus, workerId: config.workerId, logger });
     this.inspector = new Inspector({ store, logger, concurrency: config.decodeConcurrency });
     this.predictions = new PredictionDesk({ store, images: this.images, compute, logger });
+    this.weights = new WeightsImporter({ store, logger, ...config.weights });
     this.attempts = this.createAttemptDesk();
   }
 
@@ -76,6 +80,11 @@ export class NetworkService {
       ({ chunkId }, delivery) => this.chunks.work(chunkId, delivery, (work) => this.inspect(work)),
       { concurrency: INSPECT_CHUNKS_AT_ONCE },
     );
+    this.importing = await bus.consumeWork(
+      'import-weights',
+      ({ chunkId }, delivery) => this.chunks.work(chunkId, delivery, (work) => this.importWeights(work)),
+      { concurrency: 1 },
+    );
     this.predicting = await bus.consumeWork(
       'predict',
       async ({ chunkId }, delivery) => {
@@ -96,7 +105,7 @@ export class NetworkService {
   async stop(): Promise<void> {
     this.stopping = true;
     this.heartbeat.now();
-    await Promise.all([this.attempts.close(), this.inspecting?.close(), this.predicting?.close()]);
+    await Promise.all([this.attempts.close(), this.inspecting?.close(), this.predicting?.close(), this.importing?.close()]);
     this.heartbeat.now();
     this.heartbeat.stop();
     await this.bus.close();
@@ -126,6 +135,11 @@ export class NetworkService {
   private inspect(work: ChunkWork): Promise<ChunkOutcome> {
     if (work.kind === 'inspect') return this.inspector.inspect(work);
     throw new InvalidInputError(`the chunk came from the inspect queue, its work is "${work.kind}".`);
+  }
+
+  private importWeights(work: ChunkWork): Promise<ChunkOutcome> {
+    if (work.kind === 'import-weights') return this.weights.import(work);
+    throw new InvalidInputError(`the chunk came from the import-weights queue, its work is "${work.kind}".`);
   }
 
   private predict(work: ChunkWork): Promise<ChunkOutcome> {

@@ -24,6 +24,7 @@ const compute: Remote<ComputeFunctions> = connectRpc<ComputeFunctions, NetworkFu
   },
   stop: async () => (await connecting).stop(),
   readResumeCheckpoint: async () => (await attempt()).readResumeCheckpoint(),
+  readInitialWeights: async () => (await attempt()).readInitialWeights(),
   openInput: async (startStep) => (await attempt()).openInput(startStep),
   trainingBatch: async (step) => (await attempt()).trainingBatch(step),
   evaluationBatch: async (index) => (await attempt()).evaluationBatch(index),

@@ -57,6 +57,12 @@ export class TrainingRecipeInput {
     description: `One of ${EFFICIENTNET_VARIANT_NAMES.join(', ')}; in any case, and efficientnet-b3 is B3 too.`,
   })
   variant!: string;
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Weight set to start from, by name or id; READY and of the same variant. Left out: random weights. With one, batchNorm FROZEN is advised: its running statistics stay.',
+  })
+  initialWeights?: string | null;
   @Field(() => Int, { defaultValue: DEFAULTS.imageSizePx, description: 'Side of the square images that the network sees, 32 to 1024.' })
   imageSizePx!: number;
   @Field(() => Int, { defaultValue: DEFAULTS.epochs, description: '1 to 10,000.' }) epochs!: number;

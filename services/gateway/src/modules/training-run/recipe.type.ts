@@ -1,4 +1,4 @@
-import { Field, Float, Int, ObjectType } from 'type-graphql';
+import { Field, Float, ID, Int, ObjectType } from 'type-graphql';
 import type { ClassWeighting, EfficientNetVariant, OptimizerKind, ScheduleKind, TrainingRecipe } from '@roentgen/domain';
 import {
   BatchNormEnum,
@@ -47,6 +47,8 @@ export class AugmentationType {
 })
 export class TrainingRecipeType implements Omit<TrainingRecipe, 'optimizer' | 'schedule'> {
   @Field(() => VariantEnum) variant!: EfficientNetVariant;
+  @Field(() => ID, { nullable: true, description: 'Weight set that training starts from; null: random weights.' })
+  initialWeights!: string | null;
   @Field(() => Int, { description: 'Side of the square images that the network sees.' }) imageSizePx!: number;
   @Field(() => Int) epochs!: number;
   @Field(() => Int, { description: 'Samples per optimiser update, over all workers.' }) globalBatchSize!: number;

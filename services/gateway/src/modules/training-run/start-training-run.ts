@@ -14,6 +14,7 @@ import {
 import { answer } from '../../graphql/payload.js';
 import type { Announcer } from '../announcer.js';
 import type { Repeatable } from '../repeatable.js';
+import type { WeightSetService } from '../weight-set/weight-set-service.js';
 import type { StartTrainingRunInput } from './training-run.input.js';
 import type { StartTrainingRunPayload } from './training-run.type.js';
 
@@ -22,6 +23,7 @@ const MAX_NAME_LENGTH = 200;
 export interface StartTrainingRunParts {
   readonly datasets: DatasetStore;
   readonly runs: RunStore;
+  readonly weights: WeightSetService;
   readonly events: EventStore;
   readonly announcer: Announcer;
   readonly repeatable: Repeatable;
@@ -34,13 +36,23 @@ export class StartTrainingRun {
   run(actor: Actor, input: StartTrainingRunInput): Promise<StartTrainingRunPayload> {
     return answer(async () => {
       const { projectId } = actor;
-      const recipe = parseTrainingRecipe(withoutNulls(input.recipe));
+      const asked = parseTrainingRecipe(withoutNulls(input.recipe));
+      const weights = await this.parts.weights.forTraining(actor, asked);
+      const recipe = { ...asked, initialWeights: weights?.id ?? null };
       const { version, dataset } = await this.datasetOf(actor, parseId('dsv', input.datasetVersionId, 'datasetVersionId'));
       await this.assertFits(actor, recipe, version);
       const name = runName(input.name) ?? `${recipe.variant} on ${dataset.name} v${version.version}`.slice(0, MAX_NAME_LENGTH);
       let recorded: RunEvent[] = [];
       const { id } = await this.parts.repeatable.once(actor, 'start_training_run', input, async (tx) => {
-        const run = { id: newId('run'), projectId, name, datasetVersionId: version.id, recipe, createdBy: actor.tokenId };
+        const run = {
+          id: newId('run'),
+          projectId,
+          name,
+          datasetVersionId: version.id,
+          recipe,
+          initialWeightsId: weights?.id ?? null,
+          createdBy: actor.tokenId,
+        };
         await this.parts.runs.create(tx, run);
         recorded = await this.parts.events.append(tx, run.id, [stateEvent('gateway', 'RUN_QUEUED', 'QUEUED')]);
         return run.id;

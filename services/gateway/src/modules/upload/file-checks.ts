@@ -1,20 +1,32 @@
-import { InvalidInputError, type InputIssue } from '@roentgen/domain';
+import { InvalidInputError, MAX_WEIGHTS_FILE_BYTES, type InputIssue, type UploadPurpose } from '@roentgen/domain';
 import type { NewUploadFile } from '@roentgen/database';
 import type { UploadFileInput } from './upload.input.js';
 
 export const MAX_FILES_PER_CALL = 500;
 export const MAX_FILE_BYTES = 64 * 1024 * 1024;
+
+/** What the files of an upload may be. */
+export interface FileLimits {
+  readonly what: string;
+  readonly bytes: number;
+  readonly bytesText: string;
+}
+
+export const FILE_LIMITS: Readonly<Record<UploadPurpose, FileLimits>> = {
+  IMAGES: { what: 'image', bytes: MAX_FILE_BYTES, bytesText: '64 MiB' },
+  WEIGHTS: { what: 'weight file', bytes: MAX_WEIGHTS_FILE_BYTES, bytesText: '1 GiB' },
+};
 const MAX_TEXT_LENGTH = 1_024;
 const TEXT_FIELDS = ['label', 'patient', 'site', 'view'] as const;
 
 /** The files of one call as they are stored. @throws InvalidInputError with everything that is wrong with any of them */
-export function checkFiles(files: readonly UploadFileInput[]): NewUploadFile[] {
+export function checkFiles(files: readonly UploadFileInput[], limits: FileLimits = FILE_LIMITS.IMAGES): NewUploadFile[] {
   if (files.length < 1 || files.length > MAX_FILES_PER_CALL) {
     throw new InvalidInputError(`${files.length} files in one call; it takes 1 to ${MAX_FILES_PER_CALL}. Send them in several calls.`, [
       { field: 'files', message: `takes 1 to ${MAX_FILES_PER_CALL} files, got ${files.length}` },
     ]);
   }
-  const issues = files.flatMap((file, i) => issuesOf(file, `files[${i}]`));
+  const issues = files.flatMap((file, i) => issuesOf(file, `files[${i}]`, limits));
   issues.push(...repeatedNames(files));
   if (issues.length > 0) throw refused(issues);
   return files.map((file) => ({
@@ -41,7 +53,7 @@ export function assertNamesFree(files: readonly NewUploadFile[], taken: readonly
   );
 }
 
-function issuesOf(file: UploadFileInput, path: string): InputIssue[] {
+function issuesOf(file: UploadFileInput, path: string, limits: FileLimits): InputIssue[] {
   const issues: InputIssue[] = [];
   const name = JSON.stringify(file.fileName.slice(0, 100));
   if (file.fileName === '' || file.fileName.length > MAX_TEXT_LENGTH) {
@@ -50,9 +62,12 @@ function issuesOf(file: UploadFileInput, path: string): InputIssue[] {
     issues.push({ field: `${path}.fileName`, message: `${name} contains a control character: rename the file` });
   }
   if (file.bytes < 1)
-    issues.push({ field: `${path}.bytes`, message: `${name} has ${file.bytes} bytes: an empty file is no image, leave it out` });
-  if (file.bytes > MAX_FILE_BYTES)
-    issues.push({ field: `${path}.bytes`, message: `${name} has ${file.bytes} bytes; at most ${MAX_FILE_BYTES} (64 MiB) are taken` });
+    issues.push({ field: `${path}.bytes`, message: `${name} has ${file.bytes} bytes: an empty file is no ${limits.what}, leave it out` });
+  if (file.bytes > limits.bytes)
+    issues.push({
+      field: `${path}.bytes`,
+      message: `${name} has ${file.bytes} bytes; at most ${limits.bytes} (${limits.bytesText}) are taken`,
+    });
   if (file.sha256 != null && !/^[0-9a-f]{64}$/i.test(file.sha256)) {
     issues.push({
       field: `${path}.sha256`,

@@ -1,4 +1,4 @@
-import type { AddedFile, ChunkStore, Queryable, UploadFileRecord, UploadRecord, UploadStore } from '@roentgen/database';
+import type { AddedFile, ChunkStore, LockedUpload, Queryable, UploadFileRecord, UploadRecord, UploadStore } from '@roentgen/database';
 import {
   ConflictError,
   InvalidInputError,
@@ -16,7 +16,7 @@ import { pageRequest, toConnection, type Connection, type PageArgs } from '../..
 import { answer } from '../../graphql/payload.js';
 import type { Announcer } from '../announcer.js';
 import type { Repeatable } from '../repeatable.js';
-import { assertNamesFree, checkFiles } from './file-checks.js';
+import { FILE_LIMITS, assertNamesFree, checkFiles } from './file-checks.js';
 import type { AddUploadFilesInput, CompleteUploadInput, CreateUploadInput } from './upload.input.js';
 import type { AddUploadFilesPayload, CompleteUploadPayload, CreateUploadPayload, UploadTargetType } from './upload.type.js';
 
@@ -56,9 +56,10 @@ export class UploadService {
   create(actor: Actor, input: CreateUploadInput): Promise<CreateUploadPayload> {
     return answer(async () => {
       const { id } = await this.repeatable.once(actor, 'create_upload', input, async (tx) => {
-        const upload = { id: newId('upl'), projectId: actor.projectId, createdBy: actor.tokenId, expiresInHours: UPLOAD_EXPIRES_IN_HOURS };
-        await this.uploads.create(tx, upload);
-        return upload.id;
+        const { projectId, tokenId: createdBy } = actor;
+        const id = newId('upl');
+        await this.uploads.create(tx, { id, projectId, purpose: input.purpose, createdBy, expiresInHours: UPLOAD_EXPIRES_IN_HOURS });
+        return id;
       });
       return { upload: await this.read(actor, id) };
     });
@@ -67,9 +68,11 @@ export class UploadService {
   addFiles(actor: Actor, input: AddUploadFilesInput): Promise<AddUploadFilesPayload> {
     return answer(async () => {
       const uploadId = parseId('upl', input.uploadId, 'uploadId');
-      const files = checkFiles(input.files);
+      const { purpose } = await this.read(actor, input.uploadId);
+      const files = checkFiles(input.files, FILE_LIMITS[purpose]);
       await this.repeatable.once(actor, 'add_upload_files', input, async (tx) => {
         await this.assertOpen(tx, actor, uploadId);
+        if (purpose === 'WEIGHTS') await this.assertOnlyFile(tx, uploadId, files.length);
         assertNamesFree(
           files,
           await this.uploads.takenNames(
@@ -93,7 +96,8 @@ export class UploadService {
     return answer(async () => {
       const uploadId = parseId('upl', input.uploadId, 'uploadId');
       await this.repeatable.once(actor, 'complete_upload', input, async (tx) => {
-        const status = await this.lock(tx, actor, uploadId);
+        const { status, purpose } = await this.lock(tx, actor, uploadId);
+        if (purpose === 'WEIGHTS') throw notImages(uploadId);
         // Whoever calls twice gets what the first call did.
         if (status === 'INSPECTING' || status === 'READY') return uploadId;
         assertOpenStatus(uploadId, status);
@@ -117,13 +121,21 @@ export class UploadService {
   }
 
   private async assertOpen(tx: Queryable, actor: Actor, uploadId: UploadId): Promise<void> {
-    assertOpenStatus(uploadId, await this.lock(tx, actor, uploadId));
+    assertOpenStatus(uploadId, (await this.lock(tx, actor, uploadId)).status);
   }
 
-  private async lock(tx: Queryable, actor: Actor, uploadId: UploadId): Promise<UploadStatus> {
-    const status = await this.uploads.lock(tx, actor.projectId, uploadId);
-    if (status === null) throw unknownUpload(uploadId);
-    return status;
+  private async lock(tx: Queryable, actor: Actor, uploadId: UploadId): Promise<LockedUpload> {
+    const upload = await this.uploads.lock(tx, actor.projectId, uploadId);
+    if (upload === null) throw unknownUpload(uploadId);
+    return upload;
+  }
+
+  private async assertOnlyFile(tx: Queryable, uploadId: UploadId, added: number): Promise<void> {
+    const count = (await this.uploads.countFilesIn(tx, uploadId)) + added;
+    if (count === 1) return;
+    throw new InvalidInputError(`Upload ${uploadId} of WEIGHTS would have ${count} files; it takes one. Make an upload for each.`, [
+      { field: 'files', message: `an upload of WEIGHTS takes 1 file, not ${count}` },
+    ]);
   }
 
   private async target(uploadId: UploadId, file: AddedFile): Promise<UploadTargetType> {
@@ -136,7 +148,11 @@ export class UploadService {
   }
 }
 
-function assertOpenStatus(uploadId: UploadId, status: UploadStatus): void {
+function notImages(uploadId: UploadId): ConflictError {
+  return new ConflictError(`Upload ${uploadId} is for WEIGHTS: workers look at its file when importWeights is given it.`, { uploadId });
+}
+
+export function assertOpenStatus(uploadId: UploadId, status: UploadStatus): void {
   if (status === 'OPEN') return;
   throw new ConflictError(`Upload ${uploadId} is ${status}: files are taken only while it is OPEN. Make a new upload with createUpload.`, {
     uploadId,
@@ -144,6 +160,6 @@ function assertOpenStatus(uploadId: UploadId, status: UploadStatus): void {
   });
 }
 
-function unknownUpload(id: UploadId): NotFoundError {
+export function unknownUpload(id: UploadId): NotFoundError {
   return new NotFoundError(`There is no upload ${id} in this project.`, { uploadId: id });
 }

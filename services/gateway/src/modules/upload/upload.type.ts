@@ -1,7 +1,7 @@
 import { Field, ID, Int, ObjectType } from 'type-graphql';
-import type { UploadFileStatus, UploadStatus } from '@roentgen/domain';
+import type { UploadFileStatus, UploadPurpose, UploadStatus } from '@roentgen/domain';
 import { connectionType } from '../../graphql/connection.js';
-import { UploadFileStatusEnum, UploadStatusEnum } from '../../graphql/enums.js';
+import { UploadFileStatusEnum, UploadPurposeEnum, UploadStatusEnum } from '../../graphql/enums.js';
 import { Payload } from '../../graphql/payload.js';
 import { DateTime, SafeInt } from '../../graphql/scalars.js';
 
@@ -9,6 +9,7 @@ import { DateTime, SafeInt } from '../../graphql/scalars.js';
 export class UploadType {
   @Field(() => ID) id!: string;
   @Field(() => UploadStatusEnum) status!: UploadStatus;
+  @Field(() => UploadPurposeEnum) purpose!: UploadPurpose;
   @Field(() => Int) fileCount!: number;
   @Field(() => Int, { description: 'Not looked at yet.' }) pendingCount!: number;
   @Field(() => Int) verifiedCount!: number;
@@ -25,7 +26,8 @@ export class UploadFileType {
   @Field(() => String) fileName!: string;
   @Field(() => UploadFileStatusEnum) status!: UploadFileStatus;
   @Field(() => SafeInt) bytes!: number;
-  @Field(() => String, { nullable: true, description: 'SHA-256 of the content in hex; set once VERIFIED.' }) sha256!: string | null;
+  @Field(() => String, { nullable: true, description: 'SHA-256 of the content in hex; set once VERIFIED as an image.' }) sha256!:
+    string | null;
   @Field(() => String, { nullable: true }) label!: string | null;
   @Field(() => String, { nullable: true }) patient!: string | null;
   @Field(() => String, { nullable: true }) site!: string | null;

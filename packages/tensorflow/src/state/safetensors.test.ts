@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { CheckpointError } from './errors.js';
-import { decodeSafetensors, encodeSafetensors } from './safetensors.js';
+import { SafetensorsError } from '../errors.js';
+import { decodeSafetensors, encodeSafetensors, readSafetensorsMetadata } from './safetensors.js';
 
 const TENSORS = [
   { name: 'a', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) },
@@ -31,6 +31,12 @@ test('the bytes are those of the format', () => {
   expect([...bytes.subarray(80)]).toEqual([0, 0, 0x80, 0x3f]);
 });
 
+test('what was said about the file is read without its tensors', () => {
+  expect(readSafetensorsMetadata(encodeSafetensors(TENSORS, { format: 'test', note: 'ä' }))).toEqual({ format: 'test', note: 'ä' });
+  expect(readSafetensorsMetadata(file({ a: f32([1], 0, 4) }, 4))).toEqual({});
+  expect(() => readSafetensorsMetadata(file({ __metadata__: { n: 1 } }, 0))).toThrow(SafetensorsError);
+});
+
 test('a Buffer, as files are read, gives the same tensors', () => {
   expect(decodeSafetensors(Buffer.from(encodeSafetensors(TENSORS, {}))).get('a')).toEqual(TENSORS[0]);
 });
@@ -55,6 +61,6 @@ test.each([
   ['a gap', file({ a: f32([1], 0, 4), b: f32([1], 8, 12) }, 12), /gap of 4 bytes before tensor "b"/],
   ['a negative offset', file({ a: f32([1], -4, 0) }, 0), /described wrongly/],
 ])('%s is refused with its reason', (_, bytes, reason) => {
-  expect(() => decodeSafetensors(bytes)).toThrow(CheckpointError);
+  expect(() => decodeSafetensors(bytes)).toThrow(SafetensorsError);
   expect(() => decodeSafetensors(bytes)).toThrow(reason);
 });

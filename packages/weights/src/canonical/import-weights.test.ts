@@ -1,0 +1,167 @@
+import { createHash } from 'node:crypto';
+import { EFFICIENTNET_VARIANT_NAMES } from '@roentgen/domain';
+import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
+import { decodeSafetensors, encodeSafetensors, viewEntry, type NamedTensor, type StateLayout } from '@roentgen/tensorflow';
+import { expect, test } from 'vitest';
+import { WeightsFileError } from '../errors.js';
+import { identifyNetwork } from '../mapping/identify-network.js';
+import { sourceNames } from '../mapping/source-names.js';
+import { fixture } from '../testing/tiny-network.js';
+import { decodeWeights, startFrom } from './canonical-weights.js';
+import { importWeightsFile } from './import-weights.js';
+
+const spec = efficientNetSpec('Lite0', 5);
+const model = initializeModel(spec, 11);
+
+const named = (layout: StateLayout, vector: Float32Array): NamedTensor[] =>
+  layout.entries.map((entry) => ({ name: entry.name, shape: entry.shape, data: Float32Array.from(viewEntry(vector, entry)) }));
+const ours = [...named(spec.parameters, model.weights), ...named(spec.statistics, model.statistics)];
+
+/** Our tensor as PyTorch lays it out; the inverse of what an import does, written out on its own. */
+function asTorch({ name, shape, data }: NamedTensor): NamedTensor {
+  if (shape.length === 2) {
+    const [inputs = 0, outputs = 0] = shape;
+    return { name, shape: [outputs, inputs], data: data.map((_, i) => data[(i % inputs) * outputs + Math.floor(i / inputs)] ?? NaN) };
+  }
+  if (shape.length !== 4) return { name, shape, data };
+  const [height = 0, width = 0, third = 0, fourth = 0] = shape;
+  const depthwise = name.endsWith('dwconv/kernel');
+  const [first, second] = depthwise ? [third, 1] : [fourth, third];
+  const out = new Float32Array(data.length);
+  let at = 0;
+  for (let o = 0; o < first; o++)
+    for (let i = 0; i < second; i++)
+      for (let y = 0; y < height; y++)
+        for (let x = 0; x < width; x++) {
+          const [c, d] = depthwise ? [o, 0] : [i, o];
+          out[at++] = data[((y * width + x) * third + c) * fourth + d] ?? NaN;
+        }
+  return { name, shape: [first, second, height, width], data: out };
+}
+
+const torchNames = sourceNames(
+  'efficientnet-pytorch',
+  ours.map(({ name }) => name),
+);
+const torchTensors = ours.map((tensor) => ({ ...asTorch(tensor), name: torchNames.get(tensor.name) ?? tensor.name }));
+const torchFile = encodeSafetensors(torchTensors, {});
+
+test('library, variant and classes are told from the file, and every tensor arrives under our name in our layout', async () => {
+  const { bytes, weights } = await importWeightsFile(torchFile);
+  const count = spec.parameters.entries.reduce((sum, { length }) => sum + length, 0);
+  expect(weights).toMatchObject({
+    variant: 'Lite0',
+    library: 'efficientnet-lite-pytorch',
+    classes: 5,
+    parameterCount: count,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    bytes: bytes.length,
+    sourceSha256: createHash('sha256').update(torchFile).digest('hex'),
+    conventions: { padding: 'same', activation: 'relu6', interpolation: 'bilinear', batchNormMomentum: 0.99 },
+  });
+  const { tensors, description } = decodeWeights(bytes);
+  expect(description).toMatchObject({ variant: 'Lite0', classes: 5, sourceSha256: weights.sourceSha256, conventions: weights.conventions });
+  expect([...tensors.keys()]).toEqual(ours.map(({ name }) => name));
+  for (const tensor of ours) {
+    const found = tensors.get(tensor.name);
+    expect(found?.shape, tensor.name).toEqual(tensor.shape);
+    expect(Buffer.from(found!.data.buffer).equals(Buffer.from(tensor.data.buffer)), tensor.name).toBe(true);
+  }
+});
+
+test('the same weights give the same bytes, also from a file of our own', async () => {
+  const first = await importWeightsFile(torchFile);
+  expect((await importWeightsFile(torchFile)).weights).toEqual(first.weights);
+  expect((await importWeightsFile(first.bytes)).weights).toEqual(first.weights);
+  await expect(importWeightsFile(first.bytes, { variant: 'B0' })).rejects.toThrow(
+    'weights of EfficientNet-Lite0: EfficientNet-B0 was asked for',
+  );
+});
+
+test('a file without a classifier is taken; training then starts with a fresh one', async () => {
+  const bodyFile = encodeSafetensors(
+    torchTensors.filter(({ name }) => !name.startsWith('_fc.')),
+    {},
+  );
+  const { bytes, weights } = await importWeightsFile(bodyFile);
+  expect(weights.classes).toBeNull();
+  const target = efficientNetSpec('Lite0', 5);
+  const fresh = initializeModel(target, 1);
+  const { vectors, freshHead } = startFrom(decodeWeights(bytes), target, fresh);
+  expect(freshHead).toBe(true);
+  const part = (vector: Float32Array, name: string) =>
+    viewEntry(
+      vector,
+      target.parameters.entries.find((entry) => entry.name === name)!,
+    );
+  expect(part(vectors.weights, 'predictions/kernel')).toEqual(part(fresh.weights, 'predictions/kernel'));
+  expect(part(vectors.weights, 'stem_conv/kernel')).toEqual(part(model.weights, 'stem_conv/kernel'));
+});
+
+test('every tensor that is missing or too many is listed; half a classifier is missing one', async () => {
+  const broken = torchTensors
+    .filter(({ name }) => name !== '_fc.bias' && name !== '_bn0.running_mean')
+    .map((tensor) => (tensor.name === '_bn1.weight' ? { ...tensor, name: '_bn7.weight' } : tensor));
+  const error = await importWeightsFile(encodeSafetensors(broken, {})).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(WeightsFileError);
+  expect(error).toMatchObject({
+    code: 'WEIGHTS_MISMATCH',
+    details: { variant: 'Lite0', missing: ['_bn1.weight', '_fc.bias', '_bn0.running_mean'], unexpected: ['_bn7.weight'] },
+  });
+});
+
+test('a variant or a library that the file contradicts is refused', async () => {
+  await expect(importWeightsFile(torchFile, { variant: 'B0' })).rejects.toThrow('the file has to hold every tensor of EfficientNet-B0');
+  await expect(importWeightsFile(torchFile, { library: 'torchvision' })).rejects.toMatchObject({ code: 'WEIGHTS_MISMATCH' });
+});
+
+test('a file that is not the catalogue entry that it is said to be is refused before it is read', async () => {
+  await expect(importWeightsFile(torchFile, { catalogueName: 'lite0-imagenet' })).rejects.toMatchObject({ code: 'WEIGHTS_DIGEST' });
+  await expect(importWeightsFile(fixture('executes-zip.pth'), { catalogueName: 'b0-keras' })).rejects.toMatchObject({
+    code: 'WEIGHTS_DIGEST',
+  });
+  await expect(importWeightsFile(torchFile, { catalogueName: 'nobody' })).rejects.toThrow(
+    '"nobody": the catalogue has b0-efficientnet-pytorch,',
+  );
+});
+
+test('no two variants are taken for each other', () => {
+  for (const variant of EFFICIENTNET_VARIANT_NAMES) {
+    const { parameters, statistics } = efficientNetSpec(variant, 3);
+    // Identification looks at sizes: one shared vector is enough to stand for all values.
+    const zeros = new Float32Array(Math.max(...parameters.entries.map(({ length }) => length)));
+    const tensors = [...parameters.entries, ...statistics.entries].map(({ name, shape, length }) => ({
+      name,
+      shape,
+      dtype: 'F32' as const,
+      data: zeros.subarray(0, length),
+    }));
+    const source = variant === 'Lite0' ? 'efficientnet-lite-pytorch' : 'keras';
+    const names = sourceNames(
+      variant === 'Lite0' ? 'efficientnet-pytorch' : 'keras',
+      tensors.map(({ name }) => name),
+    );
+    const file = new Map(tensors.map((tensor) => [names.get(tensor.name) ?? '', { ...tensor, name: names.get(tensor.name) ?? '' }]));
+    expect(identifyNetwork(file)).toEqual({ source, variant, classes: 3 });
+  }
+});
+
+test('our own file is refused when it does not hold what it says', async () => {
+  const { bytes } = await importWeightsFile(torchFile);
+  const tensors = [...decodeSafetensors(bytes).values()];
+  const metadata = { format: 'roentgen-weights/1', description: JSON.stringify(decodeWeights(bytes).description) };
+  const lacking = encodeSafetensors(tensors.slice(1), metadata);
+  expect(() => decodeWeights(lacking)).toThrow('"stem_conv/kernel" [missing]');
+  expect(() => decodeWeights(encodeSafetensors([...tensors, { name: 'x', shape: [1], data: Float32Array.of(1) }], metadata))).toThrow(
+    /tensors where/,
+  );
+  expect(() => decodeWeights(encodeSafetensors(tensors, {}))).toThrow('the description of the file');
+  expect(() => decodeWeights(bytes.subarray(0, bytes.length - 8))).toThrow('truncated');
+  await expect(importWeightsFile(lacking)).rejects.toMatchObject({ code: 'WEIGHTS_MALFORMED' });
+  const notANumber = tensors.map((tensor) =>
+    tensor.name === 'top_bn/beta' ? { ...tensor, data: tensor.data.map(() => Number.NaN) } : tensor,
+  );
+  await expect(importWeightsFile(encodeSafetensors(notANumber, metadata))).rejects.toThrow(
+    '1 tensors with values that are not finite (top_bn/beta)',
+  );
+});
