@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheDirectory, ensurePackage } from './cache.mjs';
 import { SetupFailure } from './failure.mjs';
-import { ensureLibtensorflow, libtensorflowFolder, lockedBindingVersion } from './libtensorflow.mjs';
+import { choosePins, ensureLibtensorflow, libtensorflowFolder, lockedBindingVersion } from './libtensorflow.mjs';
 import { ensureNodePackages, linkPostgresLibraries, nodePackagesAreFresh } from './node-packages.mjs';
 import { builtMinio } from './minio.mjs';
 import { createProgress } from './progress.mjs';
@@ -74,17 +74,29 @@ export function chooseDevice(wanted = 'auto', driverAnswers = nvidiaDriverAnswer
 /**
  * Brings everything that the repository needs onto this machine; does nothing, fast, where all is there.
  *
- * @param {{ device?: string, only?: 'libtensorflow' | 'stack', env?: NodeJS.ProcessEnv, progress?: import('./progress.mjs').Progress }} [options]
- *   `only` leaves out the npm packages and the other part (container images)
+ * @param {{ device?: string, only?: 'libtensorflow' | 'stack', cudaLibraries?: boolean, record?: boolean, env?: NodeJS.ProcessEnv, progress?: import('./progress.mjs').Progress }} [options]
+ *   `only` leaves out the npm packages and the other part (container images); without `record` the repository goes on with what it has
  * @returns {Promise<Installation>}
  */
-export async function setUp({ device: wanted, only, env = process.env, progress = createProgress() } = {}) {
+export async function setUp({
+  device: wanted,
+  only,
+  cudaLibraries = true,
+  record = true,
+  env = process.env,
+  progress = createProgress(),
+} = {}) {
   requireNode(process.versions.node);
   const cache = cacheDirectory(env);
   const device = chooseDevice(wanted);
+  const pins = choosePins(PINS.libtensorflow, device, {
+    cudaLibraries,
+    isThere: (folder) => existsSync(join(cache, folder)),
+    version: lockedBindingVersion(ROOT),
+  });
   const parts = { packages: only === undefined, libtensorflow: only !== 'stack', servers: only !== 'libtensorflow' };
   const wantedFolders = [
-    ...(parts.libtensorflow ? [join(cache, libtensorflowFolder(device, PINS.libtensorflow, lockedBindingVersion(ROOT)))] : []),
+    ...(parts.libtensorflow ? [join(cache, libtensorflowFolder(device, pins, lockedBindingVersion(ROOT)))] : []),
     ...(parts.servers ? [serverFolder(cache, PINS.natsServer, 'nats-server'), serverFolder(cache, PINS.weed, 'weed')] : []),
   ];
   if (!wantedFolders.every((folder) => existsSync(folder))) {
@@ -97,7 +109,7 @@ export async function setUp({ device: wanted, only, env = process.env, progress 
   mkdirSync(cache, { recursive: true });
   const packagesReady = parts.packages ? ensureNodePackages(ROOT, progress) : Promise.resolve();
   const results = await Promise.allSettled([
-    parts.libtensorflow ? ensureLibtensorflow({ root: ROOT, cache, device, pins: PINS.libtensorflow, packagesReady, progress }) : undefined,
+    parts.libtensorflow ? ensureLibtensorflow({ root: ROOT, cache, device, pins, packagesReady, progress }) : undefined,
     parts.servers ? ensureServer(cache, PINS.natsServer, 'nats-server', progress) : undefined,
     parts.servers ? ensureServer(cache, PINS.weed, 'weed', progress) : undefined,
     packagesReady,
@@ -109,6 +121,6 @@ export async function setUp({ device: wanted, only, env = process.env, progress 
   const known = only === undefined ? {} : readRecord();
   const found = { cacheDirectory: cache, libtensorflow, natsServer, weed, minio: builtMinio(cache) };
   const installation = { ...known, ...Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)) };
-  writeRecord(installation);
+  if (record) writeRecord(installation);
   return installation;
 }

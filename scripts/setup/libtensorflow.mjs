@@ -44,6 +44,15 @@ export function libtensorflowFolder(device, pins, bindingVersion) {
   return `libtensorflow-${pins.version}-${device === 'cuda' ? 'gpu' : 'cpu'}-${createHash('sha256').update(inputs).digest('hex').slice(0, 12)}`;
 }
 
+/**
+ * The files to fetch: NVIDIA's libraries follow TensorFlow's own and can be left out, where they are not in the cache already.
+ * @param {object} pins @param {Device} device @param {{ cudaLibraries: boolean, isThere: (folder: string) => boolean, version: string }} options
+ */
+export function choosePins(pins, device, { cudaLibraries, isThere, version }) {
+  if (device !== 'cuda' || cudaLibraries || isThere(libtensorflowFolder(device, pins, version))) return pins;
+  return { ...pins, cuda: pins.cuda.slice(0, 1) };
+}
+
 /** Version of the addon's sources as locked. @param {string} root */
 export function lockedBindingVersion(root) {
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));

@@ -34,3 +34,15 @@ export function splitFractions(text: string): SplitFractions {
   if (train === 0) throw new InvalidArgumentError('The train share is 0: there would be nothing to learn from.');
   return { train, val, test };
 }
+
+const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/** Parser of a flag that is a number of bytes, such as 60MiB. */
+export const byteSize =
+  (bounds: { min: number; max: number }) =>
+  (text: string): number => {
+    const [, number = '', unit = ''] = /^(\d+)(KiB|MiB|GiB)?$/.exec(text) ?? [];
+    const bytes = number === '' ? NaN : Number(number) * (SIZE_UNITS[unit] ?? NaN);
+    if (bytes >= bounds.min && bytes <= bounds.max) return bytes;
+    throw new InvalidArgumentError(`Expected a size like 60MiB (KiB, MiB, GiB or bytes), from ${bounds.min} to ${bounds.max} bytes.`);
+  };

@@ -1,4 +1,6 @@
 import { Command, Option } from 'commander';
+import { COMPRESSIONS } from './bundle/index.js';
+import { bundleCommand } from './commands/bundle.js';
 import { cancelCommand } from './commands/cancel.js';
 import { exportCommand } from './commands/export.js';
 import { importCommand } from './commands/import.js';
@@ -10,13 +12,14 @@ import { OPTIMIZERS, SCHEDULES, trainCommand, watchCommand } from './commands/tr
 import { upCommand } from './commands/up.js';
 import { catalogueCommand, importWeightsCommand, listWeightsCommand } from './commands/weights.js';
 import { EXIT_HELP } from './exit-codes.js';
-import { positiveNumber, splitFractions, wholeNumber } from './options.js';
+import { byteSize, positiveNumber, splitFractions, wholeNumber } from './options.js';
 import type { CommandContext } from './session.js';
 
 type Host = Omit<CommandContext, 'url' | 'token'>;
 
 const MAX_INT = 2_147_483_647;
 const count = wholeNumber({ min: 1, max: MAX_INT });
+const PART_BYTES = { min: 2 ** 20, max: 2 ** 30 };
 
 /** Every command with its flags; what they do is in `commands/`. */
 export function createProgram(host: Host): Command {
@@ -157,9 +160,8 @@ function addRunCommands(program: Command, context: () => CommandContext): void {
 }
 
 function addWorkerCommands(program: Command, context: () => CommandContext): void {
-  program
-    .command('worker')
-    .description('check what a worker will run on')
+  const worker = program.command('worker').description('check what a worker will run on, and pack one for a machine without internet');
+  worker
     .command('selftest')
     .description('check device, numbers, speed and memory on this machine; needs no API')
     .addOption(
@@ -171,6 +173,15 @@ function addWorkerCommands(program: Command, context: () => CommandContext): voi
     )
     .option('--quick', 'smaller sizes for the speed')
     .action((options) => selftestCommand(context(), options));
+  worker
+    .command('bundle')
+    .description('pack a worker with everything that it needs into parts with an unpack script; needs no API')
+    .addOption(new Option('--device <device>', 'what the other machine computes on').choices(['cpu', 'cuda']).makeOptionMandatory())
+    .requiredOption('--out <dir>', 'folder for the parts: empty, new, or with a bundle in it')
+    .addOption(new Option('--part-size <size>', 'no file is larger').argParser(byteSize(PART_BYTES)).default(60 * 2 ** 20, '60MiB'))
+    .addOption(new Option('--compression <level>', 'fast is for trying things out').choices(COMPRESSIONS).default('best'))
+    .option('--with-cuda-libraries', "NVIDIA's libraries too, gigabytes; without, the other machine has CUDA 12 and cuDNN 9")
+    .action((options) => bundleCommand(context(), options));
 }
 
 function addPredictionCommands(program: Command, context: () => CommandContext): void {

@@ -33,6 +33,17 @@ test('a CUDA build also says where libdevice is', () => {
   expect(locate().cudaDirectory).toBe('/cuda');
 });
 
+test('a folder that was moved is found by paths that start from its record', () => {
+  const bindingPath = join(checkout, 'libtensorflow', 'lib', 'tfjs_binding.node');
+  mkdirSync(join(checkout, 'libtensorflow', 'lib'), { recursive: true });
+  writeFileSync(bindingPath, '');
+  const fromRecord = (path: string) => `../../libtensorflow/${path}`;
+  record({
+    libtensorflow: { version: '2.21.0', device: 'cuda', bindingPath: fromRecord('lib/tfjs_binding.node'), cudaDirectory: fromRecord('nvcc') },
+  });
+  expect(locate()).toMatchObject({ bindingPath, cudaDirectory: join(checkout, 'libtensorflow', 'nvcc') });
+});
+
 test.each([
   ['set-up has not run', undefined, /not set up/],
   ['the record was cut off', '{"libtensorflow":', /no JSON/],

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { RoentgenError } from '@roentgen/domain';
 
 /** libtensorflow or its addon is not on this machine. */
@@ -30,7 +30,7 @@ function findRecord(from: string): string | undefined {
   return parent === from ? undefined : findRecord(parent);
 }
 
-/** Reads the part about libtensorflow out of set-up's record. @throws {LibtensorflowMissingError} when it says nothing usable */
+/** Reads the part about libtensorflow out of set-up's record at `path`, which relative paths in it start from. @throws {LibtensorflowMissingError} when it says nothing usable */
 export function parseInstallationRecord(text: string, path: string): LibtensorflowLocation {
   let record: unknown;
   try {
@@ -42,9 +42,11 @@ export function parseInstallationRecord(text: string, path: string): Libtensorfl
   if (typeof entry === 'object' && entry !== null && 'version' in entry && 'device' in entry && 'bindingPath' in entry) {
     const { version, device, bindingPath } = entry;
     if (typeof version === 'string' && typeof bindingPath === 'string' && (device === 'cpu' || device === 'cuda')) {
+      // A folder that can be moved says where things are from here.
+      const fromRecord = (named: string) => resolve(dirname(path), named);
       const cudaDirectory =
-        'cudaDirectory' in entry && typeof entry.cudaDirectory === 'string' ? { cudaDirectory: entry.cudaDirectory } : {};
-      return { version, device, bindingPath, ...cudaDirectory };
+        'cudaDirectory' in entry && typeof entry.cudaDirectory === 'string' ? { cudaDirectory: fromRecord(entry.cudaDirectory) } : {};
+      return { version, device, bindingPath: fromRecord(bindingPath), ...cudaDirectory };
     }
   }
   throw new LibtensorflowMissingError(`${path} does not say where libtensorflow is. ${FIX}`, { path });
