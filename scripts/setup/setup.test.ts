@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { cacheDirectory, ensurePackage } from './cache.mjs';
 import { SetupFailure } from './failure.mjs';
 import { chooseDevice } from './index.mjs';
-import { libtensorflowFolder } from './libtensorflow.mjs';
+import { choosePins, libtensorflowFolder } from './libtensorflow.mjs';
 import { withLock } from './lock.mjs';
 import { satisfiesLock } from './node-packages.mjs';
 import { createProgress, formatElapsed } from './progress.mjs';
@@ -156,6 +156,17 @@ test('another wheel, addon or device never shares a cache folder', () => {
   ];
   expect(new Set(folders).size).toBe(4);
   expect(folders[0]).toMatch(/^libtensorflow-2\.21\.0-cpu-[0-9a-f]{12}$/);
+});
+
+test("NVIDIA's libraries are left out where they are not wanted and not there already", () => {
+  const pins = { version: '2.21.0', cpu: [{ sha256: 'a' }], cuda: [{ sha256: 'b' }, { sha256: 'c' }] };
+  const choose = (device: 'cpu' | 'cuda', cudaLibraries: boolean, thereIs: string[] = []) =>
+    choosePins(pins, device, { cudaLibraries, version: '4.22.0', isThere: (folder) => thereIs.includes(folder) });
+  expect(choose('cuda', false).cuda).toEqual([{ sha256: 'b' }]);
+  expect(choose('cuda', false, [libtensorflowFolder('cuda', pins, '4.22.0')])).toBe(pins);
+  expect(choose('cuda', true)).toBe(pins);
+  expect(choose('cpu', false)).toBe(pins);
+  expect(libtensorflowFolder('cuda', choose('cuda', false), '4.22.0')).not.toBe(libtensorflowFolder('cuda', pins, '4.22.0'));
 });
 
 test('a program that fails is shown with its last lines and the fix', async () => {

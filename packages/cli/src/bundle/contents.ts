@@ -29,12 +29,14 @@ export const BINDING_PATH = 'libtensorflow/lib/tfjs_binding.node';
 const WORKER = 'services/worker';
 /** Needed to compile the addon or to install a package, not to run the worker. */
 const NOT_LOADED = ['@tensorflow/tfjs-node-gpu', 'node-api-headers', 'adm-zip', 'global-agent'];
-/** Read by compilers, debuggers and people; for other systems than Linux x64; for browsers. */
+/** Read by compilers, debuggers and people; for other systems than Linux x64; for browsers; sources of what is there compiled. */
 const LIBRARY_FILES_LEFT_OUT = [
   /\.(map|md|markdown)$/i,
   /\.d\.[cm]?ts$/,
+  /\.test\.[cm]?[jt]s$/,
   /^node_modules\/onnxruntime-node\/bin\/napi-v\d+\/(?!linux\/x64\/)/,
   /^node_modules\/h5wasm\/(src|test|dist\/iife)\//,
+  /^node_modules\/zod\/src\//,
 ];
 const SOURCES_LEFT_OUT = [/\.test\.ts$/, /\/src\/testing\//];
 /** Files of our packages that are read at run time, beside their sources: the self-test's references. */

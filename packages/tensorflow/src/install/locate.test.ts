@@ -39,7 +39,12 @@ test('a folder that was moved is found by paths that start from its record', () 
   writeFileSync(bindingPath, '');
   const fromRecord = (path: string) => `../../libtensorflow/${path}`;
   record({
-    libtensorflow: { version: '2.21.0', device: 'cuda', bindingPath: fromRecord('lib/tfjs_binding.node'), cudaDirectory: fromRecord('nvcc') },
+    libtensorflow: {
+      version: '2.21.0',
+      device: 'cuda',
+      bindingPath: fromRecord('lib/tfjs_binding.node'),
+      cudaDirectory: fromRecord('nvcc'),
+    },
   });
   expect(locate()).toMatchObject({ bindingPath, cudaDirectory: join(checkout, 'libtensorflow', 'nvcc') });
 });
