@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UsageError } from '../failure.js';
-import type { PartFile } from './manifest.js';
+import { BUNDLE_FORMAT, type PartFile } from './manifest.js';
 
 export const MANIFEST = 'manifest.json';
 const OWN_NAMES = /^((runtime|worker)-\d{3,}\.part|manifest\.json|unpack\.sh|unpack\.mjs|SHA256SUMS)(\.tmp)?$/;
@@ -21,7 +21,7 @@ export class BundleDirectory {
   /** @throws UsageError where the folder holds something that no bundle put there */
   static open(path: string): BundleDirectory {
     mkdirSync(path, { recursive: true });
-    const foreign = readdirSync(path).find((name) => !OWN_NAMES.test(name));
+    const foreign = readdirSync(path).find((name) => !OWN_NAMES.test(name) || (name === MANIFEST && !isOurManifest(join(path, name))));
     if (foreign !== undefined)
       throw new UsageError(
         `--out ${path} is not empty and no bundle: ${foreign} is in it. Name an empty folder, a new one, or a bundle's.`,
@@ -61,6 +61,9 @@ export class BundleDirectory {
     for (const name of readdirSync(this.path)) if (!kept.has(name)) rmSync(join(this.path, name));
   }
 }
+
+/** Other programs have a manifest.json too. */
+const isOurManifest = (path: string): boolean => readFileSync(path, 'utf8').includes(`"format": "${BUNDLE_FORMAT}"`);
 
 /** A file is there with all its bytes, on the disk, or not at all. */
 export async function writeWhole(path: string, bytes: Buffer, mode = 0o644): Promise<void> {

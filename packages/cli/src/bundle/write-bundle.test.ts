@@ -102,11 +102,11 @@ describe('a bundle', () => {
     );
   });
 
-  test('is not written into a folder with something else in it', async () => {
+  test.each(['thesis.txt', 'manifest.json'])('is not written into a folder with something else in it: %s', async (name) => {
     mkdirSync(join(folder, 'out'));
-    writeFileSync(join(folder, 'out', 'thesis.txt'), 'years of work');
-    await expect(build('out')).rejects.toThrow(/out is not empty and no bundle: thesis\.txt is in it/);
-    expect(readdirSync(join(folder, 'out'))).toEqual(['thesis.txt']);
+    writeFileSync(join(folder, 'out', name), '{"work": "of years"}');
+    await expect(build('out')).rejects.toThrow(`out is not empty and no bundle: ${name} is in it`);
+    expect(readFileSync(join(folder, 'out', name), 'utf8')).toBe('{"work": "of years"}');
   });
 
   test('cannot be unpacked while it is in the making', async () => {
