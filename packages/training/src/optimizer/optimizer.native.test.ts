@@ -122,18 +122,23 @@ test.each([
   const { recipe, spec } = open(input);
   const start = session.getState();
   const reference: Reference = {
-    weights: Float64Array.from(start.weights),
+    weights: new Float64Array(start.weights),
     slots: Object.fromEntries(Object.keys(start.slots).map((slot) => [slot, new Float64Array(start.weights.length)])),
   };
   const perParameter = { mask: weightDecayMask(spec.parameters), scales: namedScales(recipe.layerDecay) };
   for (let step = 0; step < STEPS; step++) {
     const gradients = gradientsOf(step);
     session.apply(gradients, options(step));
-    const mean = Float64Array.from(gradients.gradientSum, (value) => value / WEIGHT_SUM);
+    const mean = new Float64Array(gradients.gradientSum);
+    for (let i = 0; i < mean.length; i++) mean[i]! /= WEIGHT_SUM;
     referenceStep(recipe.optimizer, reference, mean, perParameter, step + 1);
   }
   const state = session.getState();
-  const moved = (weights: Vector) => Float64Array.from(weights, (value, i) => value - start.weights[i]!);
+  const moved = (weights: Vector) => {
+    const difference = new Float64Array(weights);
+    for (let i = 0; i < difference.length; i++) difference[i]! -= start.weights[i]!;
+    return difference;
+  };
   const [expected, got] = [moved(reference.weights), moved(state.weights)];
   expect(relativeDistance(expected, got)).toBeLessThan(1e-5);
   // Layers near the input move least: as part of the whole a wrong one would not show. The weights themselves are rounded in every step.
