@@ -20,6 +20,8 @@ const SOURCE_PX = 512;
 const TRAINING = parseModelCase('b0-224-8');
 /** WORKER_DECODE_CONCURRENCY and the libuv threads of a worker, both by default. */
 const CONCURRENCY = 4;
+/** Below this, decoding takes so much of the cores that training waits. */
+const WANTED_RATIO = 2;
 const SAMPLES = join(import.meta.dirname, '../../samples/images');
 
 async function makeJpegs(folder: string): Promise<void> {
@@ -53,7 +55,12 @@ async function* compareInput({ peers, rounds, steps, threads }: BenchmarkOptions
         trainingImagesPerSecond,
         ratioToTraining,
       },
-      notes: [`training of ${TRAINING.name} takes ${trainingImagesPerSecond} images/s: the input is ${ratioToTraining} times as fast`],
+      notes: [
+        `training of ${TRAINING.name} takes ${trainingImagesPerSecond} images/s: the input is ${ratioToTraining} times as fast`,
+        ...(ratioToTraining < WANTED_RATIO
+          ? [`less than ${WANTED_RATIO} times: training would wait for images wherever both share the cores`]
+          : []),
+      ],
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -27,7 +27,10 @@ import { runCli } from '../testkit/run-cli.js';
 import { syntheticDataset, writeDataset } from '../testkit/seed.js';
 import { startSystem, type System } from '../testkit/start-system.js';
 
-const RECIPE = { variant: 'B0', imageSizePx: 32, epochs: 2, globalBatchSize: 8, microBatchSize: 8, seed: 3 } as const;
+const RECIPE = {
+  ...{ variant: 'B0', imageSizePx: 32, epochs: 2, globalBatchSize: 8, microBatchSize: 8, seed: 3 },
+  ...{ optimizer: { kind: 'ADAMW' }, layerDecay: 0.9, augmentation: { preset: 'LIGHT' } },
+} as const;
 
 let system: System;
 let client: RoentgenClient;

@@ -1,6 +1,6 @@
 import { beforeAll, expect, inject, test, vi } from 'vitest';
 import { Database, RunLeaseStore } from '@roentgen/database';
-import { newId, uuidOf } from '@roentgen/domain';
+import { AUGMENTATION_PRESETS, newId, uuidOf } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { Bus } from '@roentgen/messaging';
 import { CoordinatorWake, LiveRunEvents } from '@roentgen/protocol';
@@ -64,7 +64,7 @@ test('a run is queued with its whole recipe, its first event, and a call to the 
       at(
         await harness().ask(
           token,
-          `{ trainingRun(id: "${runId}") { name status headSequence epochs recipe { variant imageSizePx batchNorm optimizer { kind beta2 } schedule { kind warmupSteps } augment { horizontalFlip } } datasetVersion { dataset { name } } attempts { id } model { id } latestMetrics { name } } }`,
+          `{ trainingRun(id: "${runId}") { name status headSequence epochs recipe { variant imageSizePx batchNorm optimizer { kind beta2 } schedule { kind warmupSteps } augmentation { horizontalFlip } } datasetVersion { dataset { name } } attempts { id } model { id } latestMetrics { name } } }`,
         ),
         'trainingRun',
       ),
@@ -79,7 +79,7 @@ test('a run is queued with its whole recipe, its first event, and a call to the 
         batchNorm: 'BATCH',
         optimizer: { kind: 'ADAM', beta2: 0.999 },
         schedule: { kind: 'COSINE', warmupSteps: 3 },
-        augment: { horizontalFlip: false },
+        augmentation: { horizontalFlip: 0 },
       },
       datasetVersion: { dataset: { name: 'chest' } },
       attempts: [],
@@ -125,11 +125,11 @@ test('a run takes any optimiser with its own fields, and refuses those of anothe
   const recipe = {
     optimizer: { kind: 'SGD', momentum: 0.8 },
     schedule: { kind: 'EXPONENTIAL', finalFraction: 0.1 },
-    ...{ clipNorm: 1, emaDecay: 0.99, classWeights: 'BALANCED', freeze: { until: 'HEAD', epochs: 1 } },
+    ...{ clipNorm: 1, emaDecay: 0.99, layerDecay: 0.9, classWeights: 'BALANCED', freeze: { until: 'HEAD', epochs: 1 } },
   };
   const runId = await startedRun({ recipe });
   const fields =
-    'optimizer { kind beta1 weightDecay momentum nesterov } schedule { kind warmupSteps finalFraction } clipNorm emaDecay classWeights freeze { until epochs }';
+    'optimizer { kind beta1 weightDecay momentum nesterov } schedule { kind warmupSteps finalFraction } clipNorm emaDecay layerDecay classWeights freeze { until epochs }';
   expect(at(await harness().ask(token, `{ trainingRun(id: "${runId}") { recipe { ${fields} } } }`), 'trainingRun.recipe')).toEqual({
     ...recipe,
     optimizer: { kind: 'SGD', beta1: null, weightDecay: null, momentum: 0.8, nesterov: true },
@@ -139,6 +139,24 @@ test('a run takes any optimiser with its own fields, and refuses those of anothe
   expect(await start({ recipe: { optimizer: { weightDecay: 0.1 } } })).toMatchObject({
     ok: false,
     error: { code: 'INVALID_RECIPE', inputErrors: [{ field: 'recipe.optimizer', message }] },
+  });
+});
+
+test('a run takes a preset of augmentation with ranges of its own, and shows what came of it', async () => {
+  const runId = await startedRun({ recipe: { augmentation: { preset: 'LIGHT', rotationDegrees: 3, horizontalFlip: 0.5 } } });
+  const fields = 'rotationDegrees horizontalFlip shiftFraction scaleFraction brightness contrast';
+  expect(
+    at(
+      await harness().ask(token, `{ trainingRun(id: "${runId}") { recipe { augmentation { ${fields} } } } }`),
+      'trainingRun.recipe.augmentation',
+    ),
+  ).toEqual({ ...AUGMENTATION_PRESETS.light, rotationDegrees: 3, horizontalFlip: 0.5 });
+  expect(await start({ recipe: { augmentation: { contrast: 1 } } })).toMatchObject({
+    ok: false,
+    error: {
+      code: 'INVALID_RECIPE',
+      inputErrors: [{ field: 'recipe.augmentation.contrast', message: '1 must be at most 0.9; use a number from 0 to 0.9' }],
+    },
   });
 });
 

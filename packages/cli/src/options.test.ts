@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { byteSize, positiveNumber, splitFractions, wholeNumber } from './options.js';
+import { byteSize, positiveNumber, rangeNumber, splitFractions, wholeNumber } from './options.js';
 
 test('--fractions are three shares that add up to 1', () => {
   expect(splitFractions('0.7,0.15,0.15')).toEqual({ train: 0.7, val: 0.15, test: 0.15 });
@@ -15,6 +15,8 @@ test('numbers are read strictly', () => {
   for (const text of ['', ' ', '0', '65', '1.5', '8x', 'NaN']) expect(() => wholeNumber({ min: 1, max: 64 })(text)).toThrow('from 1 to 64');
   expect(positiveNumber('1e-3')).toBe(0.001);
   for (const text of ['0', '-1', 'x', '']) expect(() => positiveNumber(text)).toThrow('above 0');
+  expect(rangeNumber('0')).toBe(0);
+  for (const text of ['-1', 'x', ' ', 'Infinity']) expect(() => rangeNumber(text)).toThrow('at least 0');
 });
 
 test('sizes are whole numbers with a unit that says whether it is 1000 or 1024', () => {

@@ -16,6 +16,13 @@ export function positiveNumber(text: string): number {
   throw new InvalidArgumentError('Expected a number above 0.');
 }
 
+/** Parser of a flag that is a number of at least 0. */
+export function rangeNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
+  throw new InvalidArgumentError('Expected a number of at least 0.');
+}
+
 export interface SplitFractions {
   readonly train: number;
   readonly val: number;

@@ -8,11 +8,11 @@ import { datasetsCommand, runsCommand, workersCommand } from './commands/lists.j
 import { predictCommand } from './commands/predict.js';
 import { selftestCommand } from './commands/selftest.js';
 import { createTokenCommand, revokeTokenCommand } from './commands/tokens.js';
-import { OPTIMIZERS, SCHEDULES, trainCommand, watchCommand } from './commands/train.js';
+import { AUGMENTATIONS, OPTIMIZERS, SCHEDULES, trainCommand, watchCommand } from './commands/train.js';
 import { upCommand } from './commands/up.js';
 import { catalogueCommand, importWeightsCommand, listWeightsCommand } from './commands/weights.js';
 import { EXIT_HELP } from './exit-codes.js';
-import { byteSize, positiveNumber, splitFractions, wholeNumber } from './options.js';
+import { byteSize, positiveNumber, rangeNumber, splitFractions, wholeNumber } from './options.js';
 import type { CommandContext } from './session.js';
 
 type Host = Omit<CommandContext, 'url' | 'token'>;
@@ -134,7 +134,15 @@ function addRunCommands(program: Command, context: () => CommandContext): void {
     .option('--weight-decay <x>', 'decoupled weight decay; with --optimizer adamw', positiveNumber)
     .option('--clip-norm <x>', 'longest norm of the gradient; a longer one is scaled down', positiveNumber)
     .option('--ema-decay <x>', 'decay of the moving average of the weights that the model is made of', positiveNumber)
-    .option('--seed <n>', 'seed of weights, order and dropout', wholeNumber({ min: 0, max: MAX_INT }))
+    .option('--layer-decay <x>', 'share of the next block’s learning rate that each block learns with', positiveNumber)
+    .addOption(new Option('--augmentation <preset>', 'random changes of the training images').choices(Object.keys(AUGMENTATIONS)))
+    .option('--rotation-degrees <x>', 'turn them by up to ± this', rangeNumber)
+    .option('--horizontal-flip <p>', 'mirror them with this chance', rangeNumber)
+    .option('--shift-fraction <x>', 'move them by up to ± this share of the side', rangeNumber)
+    .option('--scale-fraction <x>', 'magnify them by a factor within 1 ± this', rangeNumber)
+    .option('--brightness <x>', 'brighten or darken them by up to this share of the range', rangeNumber)
+    .option('--contrast <x>', 'change their contrast by a factor within 1 ± this', rangeNumber)
+    .option('--seed <n>', 'seed of weights, order, augmentation and dropout', wholeNumber({ min: 0, max: MAX_INT }))
     .option('--watch', 'follow the run until it ends')
     .action((options) => trainCommand(context(), options));
   program

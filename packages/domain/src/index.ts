@@ -20,6 +20,7 @@ export * from './ids.js';
 export * from './metrics.js';
 export * from './ports.js';
 export * from './recipe.js';
+export * from './recipe-augmentation.js';
 export * from './recipe-optimization.js';
 export * from './run-events.js';
 export * from './run-state.js';

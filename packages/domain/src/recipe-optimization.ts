@@ -118,6 +118,11 @@ export type ScheduleRecipe = z.infer<typeof ScheduleSchema>;
 export const UPDATE_FIELDS = {
   /** Longest allowed L2 norm of the averaged gradient of all parameters; a longer one is scaled down to it. null: never. */
   clipNorm: numberWithin(1e-6, 1e6).nullable().default(null),
+  /**
+   * Layer-wise decay of the learning rate: the classifier learns with the whole of it, the last block with this share, the block before
+   * with its square, and so on down to the stem. null: every layer learns with the whole.
+   */
+  layerDecay: numberWithin(0.01, 1).nullable().default(null),
   /** Decay of the moving average of the weights that evaluation and the saved model use; null: they use the weights themselves. */
   emaDecay: numberWithin(0.5, 0.99999).nullable().default(null),
   /** `balanced`: every class counts the same in the loss, whatever its share of the train split. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { InvalidInputError, type InputIssue } from './errors.js';
+import { AugmentationSchema, AUGMENTATION_PRESETS, withAugmentationOf } from './recipe-augmentation.js';
 import { OptimizerSchema, ScheduleSchema, UPDATE_FIELDS } from './recipe-optimization.js';
 
 /** EfficientNet variants by the names of the paper (Tan & Le 2019, table 1 and §5); Lite0 is the authors' network for small devices. */
@@ -51,7 +52,7 @@ const RecipeFields = z.object({
   /** How much of the running statistics is kept at each step. */
   batchNormMomentum: fraction(0, 0.99999, 0.99),
   seed: wholeNumber(0, 2_147_483_647, 0),
-  augment: z.object({ horizontalFlip: z.boolean() }).default({ horizontalFlip: false }),
+  augmentation: AugmentationSchema.default(AUGMENTATION_PRESETS.none),
   /** A checkpoint after every so many epochs, and always after the last. */
   checkpointEveryEpochs: wholeNumber(1, 10_000, 1),
 });
@@ -71,9 +72,12 @@ function batchIssues({ globalBatchSize, microBatchSize, batchNorm }: z.infer<typ
 }
 
 /** Everything that decides the result of a training run besides its dataset version; stored with the run as it was resolved. */
-export const TrainingRecipeSchema = RecipeFields.superRefine((recipe, ctx) => {
-  for (const { path, message } of batchIssues(recipe)) ctx.addIssue({ code: 'custom', path: [path], message });
-});
+export const TrainingRecipeSchema = z.preprocess(
+  withAugmentationOf,
+  RecipeFields.superRefine((recipe, ctx) => {
+    for (const { path, message } of batchIssues(recipe)) ctx.addIssue({ code: 'custom', path: [path], message });
+  }),
+);
 
 export type TrainingRecipe = z.infer<typeof TrainingRecipeSchema>;
 

@@ -23,40 +23,36 @@ export interface TrainingSample {
   readonly pixels: Uint8Array;
 }
 
-/** Puts decoded samples where the plan wants them. @throws InvalidBatchError when an image has another size */
-export function assembleMicroBatch(plan: MicroBatchPlan, imageSizePx: number, sample: (index: number) => TrainingSample): MicroBatch {
+/** Where a micro-batch is put together. */
+export type MicroBatchArrays = Pick<MicroBatch, 'images' | 'labels' | 'weights'>;
+
+function newArrays(size: number, imageBytes: number): MicroBatchArrays {
+  return { images: new Uint8Array(size * imageBytes), labels: new Int32Array(size), weights: new Float32Array(size) };
+}
+
+/**
+ * Puts decoded samples where the plan wants them, into `target` or into new arrays.
+ * @throws InvalidBatchError when an image has another size
+ */
+export function assembleMicroBatch(
+  plan: MicroBatchPlan,
+  imageSizePx: number,
+  sample: (index: number) => TrainingSample,
+  target: MicroBatchArrays = newArrays(plan.slots.length, imageSizePx * imageSizePx * 3),
+): MicroBatch {
   const imageBytes = imageSizePx * imageSizePx * 3;
-  const images = new Uint8Array(plan.slots.length * imageBytes);
-  const labels = new Int32Array(plan.slots.length);
-  const weights = new Float32Array(plan.slots.length);
+  const { images, labels, weights } = target;
   const sampleIds: string[] = [];
-  plan.slots.forEach(({ sample: index, flip, padding }, slot) => {
+  plan.slots.forEach(({ sample: index, padding }, slot) => {
     const { id, label, weight = 1, pixels } = sample(index);
     if (pixels.length !== imageBytes) {
       const message = `sample "${id}" has ${pixels.length} bytes; ${imageSizePx} × ${imageSizePx} RGB pixels are ${imageBytes}.`;
       throw new InvalidBatchError(message, { sample: id, bytes: pixels.length, imageSizePx });
     }
-    const target = images.subarray(slot * imageBytes, (slot + 1) * imageBytes);
-    target.set(pixels);
-    if (flip) mirror(target, imageSizePx);
+    images.set(pixels, slot * imageBytes);
     labels[slot] = label;
     weights[slot] = padding ? 0 : weight;
     if (!padding) sampleIds.push(id);
   });
   return { images, labels, weights, sampleIds };
-}
-
-/** Swaps left and right in place. */
-function mirror(pixels: Uint8Array, sizePx: number): void {
-  for (let row = 0; row < sizePx; row++) {
-    for (let left = 0, right = sizePx - 1; left < right; left++, right--) {
-      const a = (row * sizePx + left) * 3;
-      const b = (row * sizePx + right) * 3;
-      for (let channel = 0; channel < 3; channel++) {
-        const kept = pixels[a + channel]!;
-        pixels[a + channel] = pixels[b + channel]!;
-        pixels[b + channel] = kept;
-      }
-    }
-  }
 }

@@ -76,22 +76,6 @@ test('only the head learns in the frozen epochs', () => {
   expect(plan(24).phase(3)).toEqual({ firstStep: 0, headOnly: false });
 });
 
-test('flips are a function of seed, epoch and sample', () => {
-  const flips = (epoch: number) => {
-    const p = plan(200, { augment: { horizontalFlip: true } });
-    const slots = Array.from({ length: p.stepsPerEpoch }, (_, i) =>
-      p.microBatches((epoch - 1) * p.stepsPerEpoch + i).flatMap(({ slots: s }) => s),
-    ).flat();
-    return slots.sort((a, b) => a.sample - b.sample).map(({ flip }) => flip);
-  };
-  const first = flips(1);
-  expect(first).toEqual(flips(1));
-  expect(first).not.toEqual(flips(2));
-  const share = first.filter(Boolean).length / first.length;
-  expect(share).toBeGreaterThan(0.35);
-  expect(share).toBeLessThan(0.65);
-});
-
 test('dropout seeds differ by step and by micro-batch', () => {
   const p = plan(24);
   const seeds = [p.dropoutSeed(0, 0), p.dropoutSeed(0, 1), p.dropoutSeed(1, 0)].map(String);

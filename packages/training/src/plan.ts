@@ -1,5 +1,7 @@
 import { InvalidRecipeError } from '@roentgen/domain';
 import type { TrainingRecipe } from '@roentgen/domain';
+import { augmentationFeeds } from './augmentation/feeds.js';
+import type { AugmentationFeeds } from './augmentation/feeds.js';
 import { randomStreams } from './random-streams.js';
 import type { TrainingPhase } from './training-session.js';
 
@@ -7,8 +9,6 @@ import type { TrainingPhase } from './training-session.js';
 export interface MicroBatchSlot {
   /** Index into the train split. */
   readonly sample: number;
-  /** Mirror the image left to right. */
-  readonly flip: boolean;
   /** The slot only fills the batch: its weight is 0. */
   readonly padding: boolean;
 }
@@ -93,13 +93,12 @@ export class TrainingPlan {
   }
 
   private slots(epoch: number, microBatchOfEpoch: number): MicroBatchSlot[] {
-    const { microBatchSize, seed, augment } = this.recipe;
+    const { microBatchSize } = this.recipe;
     const order = this.sampleOrder(epoch);
     return Array.from({ length: microBatchSize }, (_, index) => {
       const position = microBatchOfEpoch * microBatchSize + index;
       const padding = position >= order.length;
-      const sample = order[padding ? 0 : position]!;
-      return { sample, flip: augment.horizontalFlip && (randomStreams.flip(seed, epoch, sample).nextUint32() & 1) === 1, padding };
+      return { sample: order[padding ? 0 : position]!, padding };
     });
   }
 
@@ -143,5 +142,11 @@ export class TrainingPlan {
   dropoutSeed(step: number, microBatch: number): Int32Array {
     const random = randomStreams.dropout(this.recipe.seed, step, microBatch);
     return Int32Array.of(random.nextUint32(), random.nextUint32());
+  }
+
+  /** How the images of a micro-batch are changed before the network sees them; of each sample the same whatever micro-batch it is in. */
+  augmentation({ step, slots }: MicroBatchPlan): AugmentationFeeds {
+    const samples = slots.map(({ sample }) => sample);
+    return augmentationFeeds(this.recipe, this.epochOf(step), samples);
   }
 }

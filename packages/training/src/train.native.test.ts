@@ -106,6 +106,7 @@ test.each([
   { updates: 'Adam', recipe: {} },
   { updates: 'AdamW, clipping and a moving average', recipe: { optimizer: { kind: 'adamw' }, clipNorm: 0.5, emaDecay: 0.99 } },
   { updates: 'SGD and a moving average', recipe: { optimizer: { kind: 'sgd' }, learningRate: 0.05, emaDecay: 0.9 } },
+  { updates: 'Adam and augmented images', recipe: { augmentation: { preset: 'light', horizontalFlip: true } } },
   { updates: 'AdamW with a frozen first epoch', recipe: { optimizer: { kind: 'adamw' }, freeze: { until: 'head', epochs: 1 } } },
 ])('a run with $updates that is stopped in mid-epoch and resumed ends with the same bits as one that was left alone', async (row) => {
   const input = { ...tiny, ...row.recipe };

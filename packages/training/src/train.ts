@@ -105,15 +105,20 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
 
 /** The gradient of a whole step on one worker; changes no state. */
 function sumMicroBatches(session: TrainingSession, plan: TrainingPlan, step: number, microBatches: readonly MicroBatch[]): StepSums {
-  const planned = plan.microBatches(step).length;
-  if (microBatches.length !== planned) {
-    throw new InvalidBatchError(`step ${step} got ${microBatches.length} micro-batches, the plan has ${planned}.`, {
+  const planned = plan.microBatches(step);
+  if (microBatches.length !== planned.length) {
+    throw new InvalidBatchError(`step ${step} got ${microBatches.length} micro-batches, the plan has ${planned.length}.`, {
       step,
       got: microBatches.length,
-      planned,
+      planned: planned.length,
     });
   }
-  return session.sumGradients(microBatches.map((batch, index) => ({ batch, dropoutSeed: plan.dropoutSeed(step, index) })));
+  const seeded = planned.map((microBatch, index) => ({
+    batch: microBatches[index]!,
+    dropoutSeed: plan.dropoutSeed(step, index),
+    augmentation: plan.augmentation(microBatch),
+  }));
+  return session.sumGradients(seeded);
 }
 
 /** Makes the session's sum that of all workers. */

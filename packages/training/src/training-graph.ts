@@ -3,6 +3,7 @@ import { forward } from '@roentgen/efficientnet';
 import type { DropRates, EfficientNetSpec } from '@roentgen/efficientnet';
 import { Graph, Layers, expectDType, ops, pack, unpack } from '@roentgen/tensorflow';
 import type { CompiledGraph, Node, Tensor, Variable } from '@roentgen/tensorflow';
+import { addAugmentation } from './augmentation/graph.js';
 import { addGradientSum, assignSum, declareGradientSum } from './gradient-sum-graph.js';
 import type { GradientSumVariables } from './gradient-sum-graph.js';
 import { addTrainableMask, maskNames } from './optimizer/masks.js';
@@ -18,12 +19,14 @@ export interface TrainingGraphOptions
       | 'imageSizePx'
       | 'globalBatchSize'
       | 'microBatchSize'
+      | 'augmentation'
       | 'batchNorm'
       | 'labelSmoothing'
       | 'optimizer'
       | 'clipNorm'
       | 'emaDecay'
       | 'freeze'
+      | 'layerDecay'
     > {
   readonly spec: EfficientNetSpec;
   readonly evaluationBatchSize: number;
@@ -145,7 +148,8 @@ function addGradients(graph: Graph, { model, sum }: TrainingVariables, options: 
   const { conventions } = spec;
   const nn = new Layers({ graph, parameters, statistics, batchNorm, conventions, dropoutSeed });
 
-  const logits = forward(nn, spec, normalizeImages(graph, images, conventions.normalization), options);
+  const augmented = addAugmentation(graph, images, options.augmentation);
+  const logits = forward(nn, spec, normalizeImages(graph, augmented.images, conventions.normalization), options);
   const lossSum = nn.weightedCrossEntropySum(logits, labels, sampleWeights, labelSmoothing);
   const gradients = nn.tape.gradients(lossSum, [...parameters.values()]);
 
@@ -156,7 +160,7 @@ function addGradients(graph: Graph, { model, sum }: TrainingVariables, options: 
   const isCounted = ops.cast(graph, ops.greater(graph, sampleWeights, graph.scalar(0)), 'float32');
   return graph.endpoint(
     'gradients',
-    { images, labels, sampleWeights, dropoutSeed },
+    { images, labels, sampleWeights, dropoutSeed, ...augmented.feeds },
     {
       lossSum: fetch(graph, lossSum, 'gradients/loss_sum', assigned),
       weightSum: fetch(graph, ops.sum(graph, sampleWeights, [0]), 'gradients/weight_sum'),
@@ -181,7 +185,8 @@ function addApply(graph: Graph, { model, state, masks, sum }: TrainingVariables,
   const slots = Object.fromEntries(optimizerSlots(options).map((slot) => [slot, state[`optimizer/${slot}`]!]));
   const decays = masks['masks/weight_decay'] ? ops.read(graph, masks['masks/weight_decay']) : null;
   const decayMask = decays && trainable ? ops.mul(graph, decays, trainable) : decays;
-  const update = addOptimizerUpdate(graph, optimizer, { weights: model.weights, slots, gradient, decayMask });
+  const scales = masks['masks/learning_rate'] ?? null;
+  const update = addOptimizerUpdate(graph, optimizer, { weights: model.weights, slots, gradient, decayMask, scales });
   const controls = [update.done];
   if (state['ema']) {
     const ema = addEmaUpdate(graph, state['ema'], model.weights, update.done);

@@ -4,6 +4,7 @@ import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
 import type { EfficientNetSpec, ModelConventions, ModelVectors } from '@roentgen/efficientnet';
 import { Session } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
+import type { AugmentationFeeds } from './augmentation/feeds.js';
 import { InvalidBatchError } from './errors.js';
 import type { MicroBatch } from './micro-batch.js';
 import { masksOf } from './optimizer/masks.js';
@@ -32,6 +33,8 @@ export interface SeededBatch {
   readonly batch: MicroBatch;
   /** [2], from the plan. */
   readonly dropoutSeed: Int32Array;
+  /** From the plan; nothing where the recipe changes no images. */
+  readonly augmentation?: AugmentationFeeds;
 }
 
 export interface ApplyOptions {
@@ -73,7 +76,7 @@ export class TrainingSession {
     const spec = efficientNetSpec(recipe.variant, numClasses, conventions);
     const graph = buildTrainingGraph({ ...recipe, spec, evaluationBatchSize });
     const session = Session.load(binding, graph.compiled);
-    if (graph.setMasks) session.run(graph.setMasks, vectors(masksOf(recipe, spec.parameters)));
+    if (graph.setMasks) session.run(graph.setMasks, vectors(masksOf(recipe, spec)));
     return new TrainingSession(recipe, spec, session, graph);
   }
 
@@ -126,7 +129,7 @@ export class TrainingSession {
 
   /**
    * Adds up the gradients of a step's micro-batches in tree order, where they are computed; only numbers come back. Changes no state.
-   * @param batches in the order of the plan, at most globalBatchSize / microBatchSize, each with its dropoutSeed [2]
+   * @param batches in the order of the plan, at most globalBatchSize / microBatchSize
    * @throws FeedError when an array has the wrong type or length; InvalidBatchError when a label is no class or
    * there are too many micro-batches
    */
@@ -138,9 +141,9 @@ export class TrainingSession {
       this.session.run(fold[--stashed]!, {});
       return addStepSums(left, right);
     });
-    batches.forEach(({ batch, dropoutSeed }, index) => {
+    batches.forEach((seeded, index) => {
       if (index > 0) this.session.run(stash[stashed++]!, {});
-      sum.push(this.microBatchSums(batch, dropoutSeed));
+      sum.push(this.microBatchSums(seeded));
     });
     return sum.finish();
   }
@@ -186,8 +189,8 @@ export class TrainingSession {
   }
 
   /** Sums over one micro-batch with their vectors. Changes no state. @throws like `sumGradients` */
-  gradients(batch: MicroBatch, dropoutSeed: Int32Array): StepGradients {
-    return { ...this.sumGradients([{ batch, dropoutSeed }]), ...this.readSum() };
+  gradients(batch: MicroBatch, dropoutSeed: Int32Array, augmentation: AugmentationFeeds = {}): StepGradients {
+    return { ...this.sumGradients([{ batch, dropoutSeed, augmentation }]), ...this.readSum() };
   }
 
   /** `setSum`, then `applySum`. */
@@ -196,7 +199,7 @@ export class TrainingSession {
     return this.applySum(gradients, options);
   }
 
-  private microBatchSums(batch: MicroBatch, dropoutSeed: Int32Array): StepSums {
+  private microBatchSums({ batch, dropoutSeed, augmentation }: SeededBatch): StepSums {
     checkLabels(batch.labels, this.spec.numClasses);
     const { feeds } = this.graph.gradients;
     const sums = this.session.run(this.graph.gradients, {
@@ -204,6 +207,7 @@ export class TrainingSession {
       labels: vector(batch.labels),
       sampleWeights: vector(batch.weights),
       dropoutSeed: vector(dropoutSeed),
+      ...augmentation,
     });
     return {
       momentCount: 1,

@@ -16,6 +16,11 @@ test('the recipe has what the flags say and nothing else', () => {
   });
 });
 
+test('ranges of augmentation go with a preset or without', () => {
+  expect(recipeOf({ augmentation: 'light', rotationDegrees: 0 })).toEqual({ augmentation: { preset: 'LIGHT', rotationDegrees: 0 } });
+  expect(recipeOf({ horizontalFlip: 0.5, layerDecay: 0.9 })).toEqual({ augmentation: { horizontalFlip: 0.5 }, layerDecay: 0.9 });
+});
+
 test('a weight decay without an optimiser is left to the server to judge', () => {
   expect(recipeOf({ weightDecay: 0.05 })).toEqual({ optimizer: { weightDecay: 0.05 } });
 });

@@ -1,5 +1,11 @@
 import { type RoentgenClient, type RunEvent, startTrainingRun, type TrainingRun, trainingRun, watchRun } from '@roentgen/client';
-import { FailedError, type LearningRateSchedule, type OptimizerKind, type TrainingRecipeInput } from '@roentgen/client';
+import {
+  type AugmentationPreset,
+  FailedError,
+  type LearningRateSchedule,
+  type OptimizerKind,
+  type TrainingRecipeInput,
+} from '@roentgen/client';
 import { findDatasetVersion } from '../find-dataset.js';
 import { type CommandContext, connect } from '../session.js';
 import { describeEvent } from '../run-event-line.js';
@@ -11,6 +17,8 @@ export const SCHEDULES = { constant: 'CONSTANT', cosine: 'COSINE', exponential: 
   string,
   LearningRateSchedule
 >;
+
+export const AUGMENTATIONS = { none: 'NONE', light: 'LIGHT' } as const satisfies Record<string, AugmentationPreset>;
 
 export interface TrainOptions {
   readonly dataset: string;
@@ -26,8 +34,16 @@ export interface TrainOptions {
   readonly weightDecay?: number;
   readonly clipNorm?: number;
   readonly emaDecay?: number;
+  readonly layerDecay?: number;
   readonly schedule?: keyof typeof SCHEDULES;
   readonly seed?: number;
+  readonly augmentation?: keyof typeof AUGMENTATIONS;
+  readonly rotationDegrees?: number;
+  readonly horizontalFlip?: number;
+  readonly shiftFraction?: number;
+  readonly scaleFraction?: number;
+  readonly brightness?: number;
+  readonly contrast?: number;
   readonly watch?: boolean;
 }
 
@@ -66,8 +82,19 @@ export function recipeOf(options: Omit<TrainOptions, 'dataset'>): TrainingRecipe
     ...(schedule !== undefined && { schedule: { kind: SCHEDULES[schedule] } }),
     ...(options.clipNorm !== undefined && { clipNorm: options.clipNorm }),
     ...(options.emaDecay !== undefined && { emaDecay: options.emaDecay }),
+    ...(options.layerDecay !== undefined && { layerDecay: options.layerDecay }),
+    ...augmentationOf(options),
     ...(options.seed !== undefined && { seed: options.seed }),
   };
+}
+
+const AUGMENTATION_RANGES = ['rotationDegrees', 'horizontalFlip', 'shiftFraction', 'scaleFraction', 'brightness', 'contrast'] as const;
+
+function augmentationOf(options: Omit<TrainOptions, 'dataset'>): Pick<TrainingRecipeInput, 'augmentation'> {
+  const ranges = AUGMENTATION_RANGES.filter((name) => options[name] !== undefined).map((name) => [name, options[name]] as const);
+  const preset = options.augmentation && AUGMENTATIONS[options.augmentation];
+  if (preset === undefined && ranges.length === 0) return {};
+  return { augmentation: { ...(preset && { preset }), ...Object.fromEntries(ranges) } };
 }
 
 /** `roentgen watch`: the events of a run, live, until it ends. */

@@ -12,9 +12,27 @@ export type AddUploadFilesInput = {
   readonly uploadId: string;
 };
 
+/** Random changes of the training images, anew in every epoch. A range that is left out is that of the preset. */
 export type AugmentationInput = {
-  readonly horizontalFlip?: boolean;
+  /** 0 to 0.5; share of the range from black to white that is added, within ± this. */
+  readonly brightness?: number | null | undefined;
+  /** 0 to 0.9; differences from medium grey times a factor within 1 ± this. */
+  readonly contrast?: number | null | undefined;
+  /** 0 to 1; chance of a mirror image. */
+  readonly horizontalFlip?: number | null | undefined;
+  readonly preset?: AugmentationPreset;
+  /** 0 to 180; turned by up to ± this. */
+  readonly rotationDegrees?: number | null | undefined;
+  /** 0 to 0.5; magnified by a factor within 1 ± this. */
+  readonly scaleFraction?: number | null | undefined;
+  /** 0 to 0.5; moved by up to ± this share of the side, along each axis. */
+  readonly shiftFraction?: number | null | undefined;
 };
+
+/** LIGHT: what differs between two X-rays of one chest (rotationDegrees 7, horizontalFlip 0, shiftFraction 0.05, scaleFraction 0.1, brightness 0.1, contrast 0.15). */
+export type AugmentationPreset =
+  | 'LIGHT'
+  | 'NONE';
 
 /** BATCH: each micro-batch’s own statistics; FROZEN: the running ones of the starting weights. */
 export type BatchNormMode =
@@ -250,7 +268,7 @@ export type StartTrainingRunInput = {
 
 /** What is left out gets the default that stands here. */
 export type TrainingRecipeInput = {
-  readonly augment?: AugmentationInput;
+  readonly augmentation?: AugmentationInput;
   readonly batchNorm?: BatchNormMode;
   /** How much of the running statistics is kept at each step. */
   readonly batchNormMomentum?: number;
@@ -276,6 +294,8 @@ export type TrainingRecipeInput = {
   readonly initialWeights?: string | null | undefined;
   /** 0 to 0.5. */
   readonly labelSmoothing?: number;
+  /** 0.01 to 1: the classifier learns with the whole learning rate, the last block with this share, each one before with this share of the next one’s; null: all with the whole. */
+  readonly layerDecay?: number | null | undefined;
   /** Above 0; the highest of the schedule. */
   readonly learningRate?: number;
   /** Samples per session call. */

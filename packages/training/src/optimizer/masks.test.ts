@@ -27,4 +27,6 @@ test('a graph holds only the masks that its recipe needs', () => {
   expect(names({})).toEqual([]);
   expect(names({ optimizer: { kind: 'adamw', weightDecay: 0 } })).toEqual([]);
   expect(names({ optimizer: { kind: 'adamw' }, freeze: { until: 'head', epochs: 1 } })).toEqual(['masks/weight_decay', 'masks/head']);
+  expect(names({ layerDecay: 1 })).toEqual([]);
+  expect(names({ layerDecay: 0.9 })).toEqual(['masks/learning_rate']);
 });

@@ -1,9 +1,10 @@
 import type { TrainingRecipe } from '@roentgen/domain';
 import type { EfficientNetSpec } from '@roentgen/efficientnet';
 import { ops, viewEntry } from '@roentgen/tensorflow';
+import { learningRateScales } from './layer-decay.js';
 import type { Graph, LayoutEntry, StateLayout, Tensor, Variable } from '@roentgen/tensorflow';
 
-type MaskRecipe = Pick<TrainingRecipe, 'optimizer' | 'freeze'>;
+type MaskRecipe = Pick<TrainingRecipe, 'optimizer' | 'freeze' | 'layerDecay'>;
 type Parameters = EfficientNetSpec['parameters'];
 
 /** Layer that maps features to classes: the head of a fine-tuning. */
@@ -19,19 +20,24 @@ export function headMask(parameters: Parameters): Float32Array {
   return maskOf(parameters, ({ name }) => name.startsWith(CLASSIFIER));
 }
 
-const MASKS = { 'masks/weight_decay': weightDecayMask, 'masks/head': headMask } as const;
+const MASKS = {
+  'masks/weight_decay': ({ parameters }: EfficientNetSpec) => weightDecayMask(parameters),
+  'masks/head': ({ parameters }: EfficientNetSpec) => headMask(parameters),
+  'masks/learning_rate': (spec: EfficientNetSpec, { layerDecay }: MaskRecipe) => learningRateScales(spec, layerDecay ?? 1),
+} as const;
 type MaskName = keyof typeof MASKS;
 
 /** Names of the variables for the masks that this recipe's graph holds in the session. */
-export function maskNames({ optimizer, freeze }: MaskRecipe): MaskName[] {
+export function maskNames({ optimizer, freeze, layerDecay }: MaskRecipe): MaskName[] {
   const names: MaskName[] = [];
   if (optimizer.kind === 'adamw' && optimizer.weightDecay > 0) names.push('masks/weight_decay');
   if (freeze.until === 'head' && freeze.epochs > 0) names.push('masks/head');
+  if (layerDecay !== null && layerDecay < 1) names.push('masks/learning_rate');
   return names;
 }
 
-export function masksOf(recipe: MaskRecipe, parameters: Parameters): Record<string, Float32Array> {
-  return Object.fromEntries(maskNames(recipe).map((name) => [name, MASKS[name](parameters)]));
+export function masksOf(recipe: MaskRecipe, spec: EfficientNetSpec): Record<string, Float32Array> {
+  return Object.fromEntries(maskNames(recipe).map((name) => [name, MASKS[name](spec, recipe)]));
 }
 
 /** What learns in a step, 0 or 1 each: all where `bodyLearns` is fed 1, only the head where it is 0; null in a graph without such a phase. */

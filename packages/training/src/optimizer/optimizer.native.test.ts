@@ -8,7 +8,7 @@ import { pseudoRandom } from '../parity/reference-fixture.js';
 import { TrainingSession } from '../training-session.js';
 import { weightDecayMask } from './masks.js';
 
-const STEPS = 5;
+const STEPS = 3;
 const LEARNING_RATE = 0.01;
 const WEIGHT_SUM = 4;
 
@@ -51,16 +51,46 @@ interface Reference {
   readonly slots: Readonly<Record<string, Float64Array>>;
 }
 
+interface PerParameter {
+  /** What weight decay applies to. */
+  readonly mask: Float32Array;
+  /** Share of the learning rate. */
+  readonly scales: Float64Array;
+}
+
+/**
+ * layerDecay^depth, read off the names: stem, one block after the other, and the top, which is as deep as the last block; then the
+ * classifier, with the whole rate.
+ */
+function namedScales(layerDecay: number | null): Float64Array {
+  const { entries, length } = session.spec.parameters;
+  if (layerDecay === null) return new Float64Array(length).fill(1);
+  const groupOf = (name: string) => /^(stem|block\d[a-z]|predictions)/.exec(name)?.[1] ?? 'top';
+  const groups = [...new Set(entries.map(({ name }) => groupOf(name)))].filter((group) => group !== 'top');
+  const scales = new Float64Array(length);
+  for (const { name, offset, length: count } of entries) {
+    const group = groupOf(name) === 'top' ? groups.at(-2)! : groupOf(name);
+    scales.fill(layerDecay ** (groups.length - 1 - groups.indexOf(group)), offset, offset + count);
+  }
+  return scales;
+}
+
 /** One step in float64 with the recipe's numbers as float32 has them; t counts from 1. */
-function referenceStep(optimizer: OptimizerRecipe, { weights: w, slots }: Reference, g: Float64Array, mask: Float32Array, t: number): void {
+function referenceStep(
+  optimizer: OptimizerRecipe,
+  { weights: w, slots }: Reference,
+  g: Float64Array,
+  { mask, scales }: PerParameter,
+  t: number,
+): void {
   const f = Math.fround;
-  const rate = f(LEARNING_RATE);
+  const base = f(LEARNING_RATE);
   if (optimizer.kind === 'sgd') {
     const a = slots['momentum']!;
     const mu = f(optimizer.momentum);
     for (let i = 0; i < w.length; i++) {
       a[i] = mu * a[i]! + g[i]!;
-      w[i] = w[i]! - rate * (optimizer.nesterov ? g[i]! + mu * a[i]! : a[i]!);
+      w[i] = w[i]! - base * scales[i]! * (optimizer.nesterov ? g[i]! + mu * a[i]! : a[i]!);
     }
     return;
   }
@@ -70,6 +100,7 @@ function referenceStep(optimizer: OptimizerRecipe, { weights: w, slots }: Refere
   for (let i = 0; i < w.length; i++) {
     m[i] = beta1 * m[i]! + (1 - beta1) * g[i]!;
     v[i] = beta2 * v[i]! + (1 - beta2) * g[i]! ** 2;
+    const rate = base * scales[i]!;
     if (optimizer.kind === 'adam') {
       w[i] = w[i]! - (((rate * Math.sqrt(correction2)) / correction1) * m[i]!) / (Math.sqrt(v[i]!) + epsilon);
     } else {
@@ -85,23 +116,37 @@ test.each([
   { optimizer: { kind: 'adamw', weightDecay: 0.5, epsilon: 0.01 } },
   { optimizer: { kind: 'sgd' } },
   { optimizer: { kind: 'sgd', nesterov: false, momentum: 0.5 } },
-])('$optimizer makes the updates of its formula', (input) => {
+  { optimizer: { kind: 'adamw', weightDecay: 0.5, epsilon: 0.01 }, layerDecay: 0.8 },
+  { optimizer: { kind: 'sgd' }, layerDecay: 0.7 },
+])('$optimizer with layer decay $layerDecay makes the updates of its formula', (input) => {
   const { recipe, spec } = open(input);
   const start = session.getState();
   const reference: Reference = {
-    weights: Float64Array.from(start.weights),
+    weights: new Float64Array(start.weights),
     slots: Object.fromEntries(Object.keys(start.slots).map((slot) => [slot, new Float64Array(start.weights.length)])),
   };
-  const mask = weightDecayMask(spec.parameters);
+  const perParameter = { mask: weightDecayMask(spec.parameters), scales: namedScales(recipe.layerDecay) };
   for (let step = 0; step < STEPS; step++) {
     const gradients = gradientsOf(step);
     session.apply(gradients, options(step));
-    const mean = Float64Array.from(gradients.gradientSum, (value) => value / WEIGHT_SUM);
-    referenceStep(recipe.optimizer, reference, mean, mask, step + 1);
+    const mean = new Float64Array(gradients.gradientSum);
+    for (let i = 0; i < mean.length; i++) mean[i]! /= WEIGHT_SUM;
+    referenceStep(recipe.optimizer, reference, mean, perParameter, step + 1);
   }
   const state = session.getState();
-  const moved = (weights: Vector) => Float64Array.from(weights, (value, i) => value - start.weights[i]!);
-  expect(relativeDistance(moved(reference.weights), moved(state.weights))).toBeLessThan(1e-5);
+  const moved = (weights: Vector) => {
+    const difference = new Float64Array(weights);
+    for (let i = 0; i < difference.length; i++) difference[i]! -= start.weights[i]!;
+    return difference;
+  };
+  const [expected, got] = [moved(reference.weights), moved(state.weights)];
+  expect(relativeDistance(expected, got)).toBeLessThan(1e-5);
+  // Layers near the input move least: as part of the whole a wrong one would not show. The weights themselves are rounded in every step.
+  for (const { name, offset, length } of spec.parameters.entries) {
+    const part = (vector: Vector) => vector.subarray(offset, offset + length);
+    const rounding = STEPS * 2 ** -24 * norm(part(start.weights));
+    expect(distance(part(expected), part(got)), name).toBeLessThan(1e-4 * norm(part(expected)) + rounding);
+  }
   for (const [slot, vector] of Object.entries(reference.slots)) {
     expect(relativeDistance(vector, state.slots[slot]!), slot).toBeLessThan(1e-5);
   }
@@ -119,6 +164,21 @@ test('without a gradient AdamW only shrinks kernels', () => {
     const expected = entry.group === 'kernel' ? old.map((value) => value - value * 0.25) : old;
     expect(relativeDistance(expected, now), entry.name).toBeLessThan(entry.group === 'kernel' ? 1e-6 : Number.MIN_VALUE);
   }
+});
+
+test('under layer decay the head learns bit by bit as without, and a decay of 1 is none', () => {
+  const steps = (input: object) => {
+    open({ optimizer: { kind: 'adamw', weightDecay: 0.5 }, ...input });
+    for (let step = 0; step < 3; step++) session.apply(gradientsOf(step), options(step));
+    const head = session.spec.parameters.entries.find(({ name }) => name === 'predictions/kernel')!;
+    const result = { digest: session.digest(), head: viewEntry(session.getState().weights, head).slice() };
+    session.close();
+    return result;
+  };
+  const [without, one, decayed] = [steps({}), steps({ layerDecay: 1 }), steps({ layerDecay: 0.5 })];
+  expect(one.digest).toBe(without.digest);
+  expect(decayed.digest).not.toBe(without.digest);
+  expect(sameBits(decayed.head, without.head)).toBe(true);
 });
 
 test('a gradient within clipNorm keeps its bits, a longer one gets exactly that length; the norm is told before clipping', () => {
@@ -189,10 +249,15 @@ function norm(values: Iterable<number>): number {
   return Math.sqrt(sum);
 }
 
+/** |a − b|. */
+function distance(a: Vector, b: Vector): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
+  return Math.sqrt(sum);
+}
+
 /** |a − b| / |a|; 0 for two vectors of zeros. */
 function relativeDistance(a: Vector, b: Vector): number {
-  const difference = new Float64Array(a.length);
-  for (let i = 0; i < a.length; i++) difference[i] = a[i]! - b[i]!;
-  const distance = norm(difference);
-  return distance === 0 ? 0 : distance / norm(a);
+  const apart = distance(a, b);
+  return apart === 0 ? 0 : apart / norm(a);
 }

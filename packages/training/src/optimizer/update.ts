@@ -10,6 +10,8 @@ export interface OptimizerUpdateInputs {
   readonly gradient: Tensor;
   /** What weight decay applies to, 0 or 1 each; null where there is none. */
   readonly decayMask: Tensor | null;
+  /** Share of the learning rate that each parameter gets; null: all of it. */
+  readonly scales: Variable | null;
 }
 
 export interface OptimizerUpdate {
@@ -22,13 +24,42 @@ export interface OptimizerUpdate {
 /** One update of the weights and of the optimiser's memory. */
 export function addOptimizerUpdate(graph: Graph, optimizer: OptimizerRecipe, inputs: OptimizerUpdateInputs): OptimizerUpdate {
   const learningRate = graph.placeholder('apply/learning_rate', 'float32', []);
+  const { weights } = inputs;
+  const scales = inputs.scales ? ops.read(graph, inputs.scales) : null;
+  const decayed = addWeightDecay(graph, optimizer, inputs, scales ? ops.mul(graph, scales, learningRate) : learningRate);
+  if (!scales) return addRule(graph, optimizer, inputs, learningRate, decayed);
+  // TensorFlow's kernels know one learning rate for all: they update a vector of zeros, of which each weight then takes its share.
+  const step = ops.variable(graph, 'scratch/step', weights.shape);
+  const cleared = ops.assign(graph, step, ops.fill(graph, weights.shape[0] ?? 0, 0));
+  const rule = addRule(graph, optimizer, { ...inputs, weights: step }, learningRate, [cleared]);
+  const taken = ops.mul(graph, ops.read(graph, step, { controls: [rule.done] }), scales);
+  const old = ops.read(graph, weights, { controls: decayed });
+  return { feeds: rule.feeds, done: ops.assign(graph, weights, ops.add(graph, old, taken)) };
+}
+
+/** The optimiser's own update of `weights`, after `controls`. */
+function addRule(
+  graph: Graph,
+  optimizer: OptimizerRecipe,
+  inputs: OptimizerUpdateInputs,
+  learningRate: Tensor<'float32'>,
+  controls: readonly Node[],
+): OptimizerUpdate {
   switch (optimizer.kind) {
     case 'adam':
     case 'adamw':
-      return addAdam(graph, optimizer, inputs, learningRate);
+      return addAdam(graph, optimizer, inputs, learningRate, controls);
     case 'sgd':
-      return addMomentum(graph, optimizer, inputs, learningRate);
+      return addMomentum(graph, optimizer, inputs, learningRate, controls);
   }
+}
+
+/** w ← w − η·λ·w for the weights that decay. rate: η, for all or of each. → what comes after has to wait for */
+function addWeightDecay(graph: Graph, optimizer: OptimizerRecipe, { weights, decayMask }: OptimizerUpdateInputs, rate: Tensor): Node[] {
+  if (optimizer.kind !== 'adamw' || !decayMask) return [];
+  const share = ops.mul(graph, decayMask, ops.mul(graph, rate, graph.scalar(optimizer.weightDecay)));
+  const old = ops.read(graph, weights);
+  return [ops.assign(graph, weights, ops.sub(graph, old, ops.mul(graph, share, old)))];
 }
 
 /** Values of the update's feeds. `updates`: how many the optimiser's memory has seen before this one. */
@@ -40,27 +71,22 @@ export function stepScalars(optimizer: OptimizerRecipe, learningRate: number, up
 
 /**
  * Adam (Kingma & Ba 2015, algorithm 1). `adam` adds ε to √v before the correction of the bias, as Keras does (the paper's §2, last
- * paragraph); `adamw` adds it after, as Loshchilov & Hutter and PyTorch do, and first takes η·λ of the weights that decay:
+ * paragraph); `adamw` adds it after, as Loshchilov & Hutter and PyTorch do, to weights that `addWeightDecay` has shrunk:
  * w ← w − η·λ·w − η·m̂ / (√v̂ + ε) (Loshchilov & Hutter 2019, algorithm 2, with η in both terms like PyTorch).
  */
 function addAdam(
   graph: Graph,
   optimizer: Extract<OptimizerRecipe, { kind: 'adam' | 'adamw' }>,
-  { weights, slots, gradient, decayMask }: OptimizerUpdateInputs,
+  { weights, slots, gradient }: OptimizerUpdateInputs,
   learningRate: Tensor<'float32'>,
+  controls: readonly Node[],
 ): OptimizerUpdate {
   const beta1Power = graph.placeholder('apply/beta1_power', 'float32', []);
   const beta2Power = graph.placeholder('apply/beta2_power', 'float32', []);
   let epsilon: Tensor = graph.scalar(optimizer.epsilon);
-  const controls: Node[] = [];
   if (optimizer.kind === 'adamw') {
     // η·√(1 − β₂ᵗ)·m / (√v + ε̂) is the kernel's update; with ε̂ = ε·√(1 − β₂ᵗ) it is η·m / (√v̂ + ε).
     epsilon = ops.mul(graph, epsilon, ops.sqrt(graph, ops.sub(graph, graph.scalar(1), beta2Power)));
-    if (decayMask) {
-      const rate = ops.mul(graph, learningRate, graph.scalar(optimizer.weightDecay));
-      const old = ops.read(graph, weights);
-      controls.push(ops.assign(graph, weights, ops.sub(graph, old, ops.mul(graph, ops.mul(graph, decayMask, rate), old))));
-    }
   }
   const [beta1, beta2] = [graph.scalar(optimizer.beta1), graph.scalar(optimizer.beta2)];
   const rates = { beta1Power, beta2Power, learningRate, beta1, beta2, epsilon };
@@ -73,9 +99,10 @@ function addMomentum(
   { momentum, nesterov }: Extract<OptimizerRecipe, { kind: 'sgd' }>,
   { weights, slots, gradient }: OptimizerUpdateInputs,
   learningRate: Tensor<'float32'>,
+  controls: readonly Node[],
 ): OptimizerUpdate {
   const inputs = { learningRate, momentum: graph.scalar(momentum), gradient, nesterov };
-  return { feeds: { learningRate }, done: ops.applyMomentum(graph, weights, slot(slots, 'momentum'), inputs) };
+  return { feeds: { learningRate }, done: ops.applyMomentum(graph, weights, slot(slots, 'momentum'), inputs, { controls }) };
 }
 
 function slot(slots: Readonly<Record<string, Variable>>, name: string): Variable {

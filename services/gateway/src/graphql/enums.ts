@@ -1,5 +1,7 @@
 import { registerEnumType } from 'type-graphql';
 import {
+  AUGMENTATION_PRESETS,
+  AUGMENTATION_PRESET_NAMES,
   CLASS_WEIGHTINGS,
   DEVICES,
   EFFICIENTNET_VARIANT_NAMES,
@@ -16,6 +18,7 @@ import {
   UPLOAD_PURPOSES,
   UPLOAD_STATUSES,
   WEIGHT_SET_STATUSES,
+  type AugmentationRecipe,
 } from '@roentgen/domain';
 import { ATTEMPT_STATUSES } from '@roentgen/database';
 import { WORKER_STATES } from '@roentgen/protocol';
@@ -90,6 +93,17 @@ export const ClassWeightingEnum = graphqlEnum(
   'ClassWeighting',
   CLASS_WEIGHTINGS,
   'BALANCED: in the loss every class counts the same, whatever its share of the train split.',
+);
+function presetText(ranges: AugmentationRecipe): string {
+  return Object.entries(ranges)
+    .map(([name, range]) => `${name} ${range}`)
+    .join(', ');
+}
+
+export const AugmentationPresetEnum = graphqlEnum(
+  'AugmentationPreset',
+  AUGMENTATION_PRESET_NAMES,
+  `LIGHT: what differs between two X-rays of one chest (${presetText(AUGMENTATION_PRESETS.light)}).`,
 );
 export const FreezeLimitEnum = graphqlEnum('FreezeLimit', FREEZE_LIMITS, 'HEAD: all layers before the classifier are frozen.');
 export const OnRejectedEnum = graphqlEnum(

@@ -2,12 +2,12 @@ import type { DatasetRef, ManifestEntry, ObjectStore, TrainingRecipe } from '@ro
 import { parseManifest } from '@roentgen/datasets';
 import { TrainingPlan, assembleMicroBatch, classWeights } from '@roentgen/training';
 import { DatasetMismatchError } from '../errors.js';
-import type { InputSummary, SharedMicroBatch, SlotBatch, SlotRingName } from '../rpc.js';
+import type { InputSummary, SlotBatch, SlotRingName } from '../rpc.js';
 import { BatchPrefetcher } from './batch-prefetcher.js';
 import type { ImageSource, StoredImage } from './image-source.js';
 import { downloadVerified } from './objects.js';
 import type { PatientOptions } from './patience.js';
-import { SlotRing, type Slot, type SlotArrays } from './slot-ring.js';
+import { SlotRing, type Slot } from './slot-ring.js';
 
 export interface FeedOptions {
   readonly store: Pick<ObjectStore, 'get'>;
@@ -114,11 +114,11 @@ export class TrainingFeed {
     const wanted = [...new Set(plans.flatMap((plan) => plan.slots.map(({ sample }) => sample)))];
     const pixels = new Map(await Promise.all(wanted.map(async (index) => [index, await this.pixels(this.train[index]!)] as const)));
     const microBatches = plans.map((plan, m) => {
-      const batch = assembleMicroBatch(plan, imageSizePx, (index) => {
+      const sample = (index: number) => {
         const { fileName, label } = this.train[index]!;
         return { id: fileName, label, weight: this.classWeights[label]!, pixels: pixels.get(index)! };
-      });
-      return copyInto(slot.microBatches[m]!, batch);
+      };
+      return assembleMicroBatch(plan, imageSizePx, sample, slot.microBatches[m]!);
     });
     return { slot: slot.index, microBatches };
   }
@@ -156,11 +156,4 @@ function sampleOf(entry: ManifestEntry, dataset: DatasetRef): Sample {
       classes: dataset.classes,
     },
   );
-}
-
-function copyInto(target: SlotArrays, batch: SharedMicroBatch): SharedMicroBatch {
-  target.images.set(batch.images);
-  target.labels.set(batch.labels);
-  target.weights.set(batch.weights);
-  return { ...target, sampleIds: batch.sampleIds };
 }

@@ -22,6 +22,8 @@ export const mul = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph,
 export const div = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph, 'RealDiv', a, b);
 /** The greater of a and b, broadcasting. */
 export const maximum = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph, 'Maximum', a, b);
+/** The smaller of a and b, broadcasting. */
+export const minimum = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph, 'Minimum', a, b);
 export const square = (graph: Graph, x: Tensor): Tensor => unary(graph, 'Square', x);
 export const sqrt = (graph: Graph, x: Tensor): Tensor => unary(graph, 'Sqrt', x);
 /** σ(x) = 1 / (1 + e^−x). */

@@ -111,7 +111,13 @@ export interface MomentumInputs {
  * One update of gradient descent with momentum, in one pass: a ← μ·a + g, then w ← w − η·(g + μ·a) with `nesterov`, w ← w − η·a without
  * (Sutskever et al. 2013, in the form of Bengio et al. 2013, eq. 7: the gradient is taken where the weights are).
  */
-export function applyMomentum(graph: Graph, weights: Variable, accumulator: Variable, inputs: MomentumInputs): Node {
+export function applyMomentum(
+  graph: Graph,
+  weights: Variable,
+  accumulator: Variable,
+  inputs: MomentumInputs,
+  options: NodeOptions = {},
+): Node {
   const { learningRate, gradient, momentum, nesterov } = inputs;
   expectShape('ResourceApplyMomentum', 'gradient', gradient, weights.shape);
   return graph.addNode(
@@ -119,5 +125,6 @@ export function applyMomentum(graph: Graph, weights: Variable, accumulator: Vari
     [weights.handle, accumulator.handle, learningRate, gradient, momentum],
     { ...elementType(gradient), use_locking: boolAttribute(false), use_nesterov: boolAttribute(nesterov) },
     [],
+    options,
   );
 }

@@ -1,12 +1,22 @@
 import { Field, Float, InputType, Int } from 'type-graphql';
 import {
+  AUGMENTATION_LIMITS,
   EFFICIENTNET_VARIANT_NAMES,
   parseTrainingRecipe,
+  type AugmentationPreset,
+  type AugmentationRecipe,
   type ClassWeighting,
   type OptimizerKind,
   type ScheduleKind,
 } from '@roentgen/domain';
-import { BatchNormEnum, ClassWeightingEnum, FreezeLimitEnum, OptimizerKindEnum, ScheduleKindEnum } from '../../graphql/enums.js';
+import {
+  AugmentationPresetEnum,
+  BatchNormEnum,
+  ClassWeightingEnum,
+  FreezeLimitEnum,
+  OptimizerKindEnum,
+  ScheduleKindEnum,
+} from '../../graphql/enums.js';
 import { SafeInt } from '../../graphql/scalars.js';
 
 /** Shown as the defaults of the schema, so that both always agree. */
@@ -45,9 +55,18 @@ export class FreezeInput {
   @Field(() => Int, { defaultValue: DEFAULTS.freeze.epochs, description: 'Epochs in which only the classifier learns.' }) epochs!: number;
 }
 
-@InputType()
+const rangeField = (name: keyof AugmentationRecipe, what: string) =>
+  Field(() => Float, { nullable: true, description: `0 to ${AUGMENTATION_LIMITS[name]}; ${what}` });
+
+@InputType({ description: 'Random changes of the training images, anew in every epoch. A range that is left out is that of the preset.' })
 export class AugmentationInput {
-  @Field(() => Boolean, { defaultValue: DEFAULTS.augment.horizontalFlip }) horizontalFlip!: boolean;
+  @Field(() => AugmentationPresetEnum, { defaultValue: 'none' }) preset!: AugmentationPreset;
+  @rangeField('rotationDegrees', 'turned by up to ± this.') rotationDegrees?: number | null;
+  @rangeField('horizontalFlip', 'chance of a mirror image.') horizontalFlip?: number | null;
+  @rangeField('shiftFraction', 'moved by up to ± this share of the side, along each axis.') shiftFraction?: number | null;
+  @rangeField('scaleFraction', 'magnified by a factor within 1 ± this.') scaleFraction?: number | null;
+  @rangeField('brightness', 'share of the range from black to white that is added, within ± this.') brightness?: number | null;
+  @rangeField('contrast', 'differences from medium grey times a factor within 1 ± this.') contrast?: number | null;
 }
 
 @InputType({ description: 'What is left out gets the default that stands here.' })
@@ -84,6 +103,12 @@ export class TrainingRecipeInput {
       '0.5 to 0.99999: evaluation and model use a moving average of the weights, with decay min(emaDecay, (1 + step) / (10 + step)); null: the weights themselves.',
   })
   emaDecay?: number | null;
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      '0.01 to 1: the classifier learns with the whole learning rate, the last block with this share, each one before with this share of the next one’s; null: all with the whole.',
+  })
+  layerDecay?: number | null;
   @Field(() => ClassWeightingEnum, { defaultValue: DEFAULTS.classWeights }) classWeights!: ClassWeighting;
   @Field(() => FreezeInput, { defaultValue: DEFAULTS.freeze }) freeze!: FreezeInput;
   @Field(() => Float, { defaultValue: DEFAULTS.labelSmoothing, description: '0 to 0.5.' }) labelSmoothing!: number;
@@ -101,7 +126,7 @@ export class TrainingRecipeInput {
     description: '0 to 2,147,483,647; decides weights, order, augmentation and dropout.',
   })
   seed!: number;
-  @Field(() => AugmentationInput, { defaultValue: DEFAULTS.augment }) augment!: AugmentationInput;
+  @Field(() => AugmentationInput, { defaultValue: { preset: 'none' } }) augmentation!: AugmentationInput;
   @Field(() => Int, { defaultValue: DEFAULTS.checkpointEveryEpochs, description: 'And always after the last epoch.' })
   checkpointEveryEpochs!: number;
 }

@@ -1,5 +1,12 @@
 import { Field, Float, ID, Int, ObjectType } from 'type-graphql';
-import type { ClassWeighting, EfficientNetVariant, OptimizerKind, ScheduleKind, TrainingRecipe } from '@roentgen/domain';
+import type {
+  AugmentationRecipe,
+  ClassWeighting,
+  EfficientNetVariant,
+  OptimizerKind,
+  ScheduleKind,
+  TrainingRecipe,
+} from '@roentgen/domain';
 import {
   BatchNormEnum,
   ClassWeightingEnum,
@@ -37,9 +44,14 @@ export class FreezeType {
   @Field(() => Int) epochs!: number;
 }
 
-@ObjectType('Augmentation')
-export class AugmentationType {
-  @Field(() => Boolean) horizontalFlip!: boolean;
+@ObjectType('Augmentation', { description: 'Ranges of the random changes of the training images; 0: none.' })
+export class AugmentationType implements AugmentationRecipe {
+  @Field(() => Float, { description: 'Turned by up to ± this.' }) rotationDegrees!: number;
+  @Field(() => Float, { description: 'Chance of a mirror image.' }) horizontalFlip!: number;
+  @Field(() => Float, { description: 'Moved by up to ± this share of the side, along each axis.' }) shiftFraction!: number;
+  @Field(() => Float, { description: 'Magnified by a factor within 1 ± this.' }) scaleFraction!: number;
+  @Field(() => Float, { description: 'Share of the range from black to white that is added, within ± this.' }) brightness!: number;
+  @Field(() => Float, { description: 'Differences from medium grey times a factor within 1 ± this.' }) contrast!: number;
 }
 
 @ObjectType('TrainingRecipe', {
@@ -60,6 +72,11 @@ export class TrainingRecipeType implements Omit<TrainingRecipe, 'optimizer' | 's
   clipNorm!: number | null;
   @Field(() => Float, { nullable: true, description: 'Decay of the moving average of the weights that the model is made of; null: none.' })
   emaDecay!: number | null;
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Share of the next block’s learning rate that each block learns with; null: all learn alike.',
+  })
+  layerDecay!: number | null;
   @Field(() => ClassWeightingEnum) classWeights!: ClassWeighting;
   @Field(() => FreezeType) freeze!: FreezeType;
   @Field(() => Float) labelSmoothing!: number;
@@ -69,6 +86,6 @@ export class TrainingRecipeType implements Omit<TrainingRecipe, 'optimizer' | 's
   @Field(() => BatchNormEnum) batchNorm!: 'batch' | 'frozen';
   @Field(() => Float, { description: 'How much of the running statistics is kept at each step.' }) batchNormMomentum!: number;
   @Field(() => SafeInt) seed!: number;
-  @Field(() => AugmentationType) augment!: AugmentationType;
+  @Field(() => AugmentationType) augmentation!: AugmentationType;
   @Field(() => Int) checkpointEveryEpochs!: number;
 }
