@@ -142,7 +142,7 @@ test('a refusal is final, a trouble of the server is not', async () => {
   expect(readFileSync(target).equals(FILE)).toBe(true);
 });
 
-test('private addresses are refused, by number, by name and behind a redirect, before anything is sent', async () => {
+test('private addresses are refused, by number and by name, before anything is sent', async () => {
   serve();
   const guarded = { ...OPTIONS, privateAddresses: false };
   for (const host of ['127.0.0.1', '[::1]', '2130706433', 'localhost', '[::ffff:127.0.0.1]']) {
