@@ -10,7 +10,6 @@ import {
   type UploadFileStatus,
   type UploadId,
   type UploadPurpose,
-  type UploadStatus,
 } from '@roentgen/domain';
 import type { Database, Queryable } from './database.js';
 import { ordinalKey, ordinalPage, type Page, type PageRequest } from './page.js';

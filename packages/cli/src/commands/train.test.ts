@@ -3,6 +3,7 @@ import { recipeOf } from './train.js';
 
 test('the recipe has what the flags say and nothing else', () => {
   expect(recipeOf({})).toEqual({});
+  expect(recipeOf({ weights: 'lite0-imagenet' })).toEqual({ initialWeights: 'lite0-imagenet' });
   expect(recipeOf({ batchSize: 32, imageSize: 300, learningRate: 1e-4 })).toEqual({
     globalBatchSize: 32,
     imageSizePx: 300,

@@ -143,7 +143,7 @@ async function sha256OfFile(path: string): Promise<string> {
 }
 
 /** The catalogue's name, or the file's without its extension. */
-function defaultName(source: WeightsSource): string {
+export function defaultName(source: WeightsSource): string {
   if (source.kind === 'catalogue') return source.name;
   const file = basename(source.kind === 'file' ? source.path : decodeURIComponent(new URL(source.url).pathname));
   return file.replace(/(\.weights)?\.(safetensors|pth|pt|bin|h5|hdf5|keras)$/i, '') || 'weights';

@@ -1,9 +1,6 @@
-import { createWriteStream } from 'node:fs';
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { WeightsFileError } from '../errors.js';
@@ -69,9 +66,7 @@ async function attemptDownload(url: string, target: string, options: DownloadOpt
   const total = totalOf(response, resumedFrom);
   if (total !== null && total > options.limitBytes) throw tooLarge(url, total, options.limitBytes, response);
   await rememberPart(url, part, response);
-  await pipeline(response, counting(url, resumedFrom, total, options), createWriteStream(part, { flags: resumedFrom > 0 ? 'a' : 'w' }), {
-    ...(options.signal && { signal: options.signal }),
-  });
+  await writePart(response, part, { url, resumedFrom, total, options });
   const { size } = await stat(part);
   if (total !== null && size !== total) throw new Error(`${size} of ${total} bytes arrived`);
 }
@@ -152,17 +147,30 @@ function totalOf({ headers }: IncomingMessage, resumedFrom: number): number | nu
   return Number.isSafeInteger(length) ? resumedFrom + length : null;
 }
 
-function counting(url: string, resumedFrom: number, total: number | null, { limitBytes, onProgress }: DownloadOptions): Transform {
+interface PartContext {
+  readonly url: string;
+  readonly resumedFrom: number;
+  readonly total: number | null;
+  readonly options: DownloadOptions;
+}
+
+/** Piece by piece and not through a pipeline, which throws away what it holds when the connection breaks. */
+async function writePart(response: IncomingMessage, part: string, { url, resumedFrom, total, options }: PartContext): Promise<void> {
+  const { limitBytes, onProgress } = options;
+  const file = await open(part, resumedFrom > 0 ? 'a' : 'w');
   let done = resumedFrom;
-  onProgress?.(done, total);
-  return new Transform({
-    transform(chunk: Buffer, _encoding, next) {
-      done += chunk.length;
+  try {
+    onProgress?.(done, total);
+    for await (const piece of response) {
+      const bytes = piece as Buffer;
+      done += bytes.length;
+      if (done > limitBytes) throw tooLarge(url, done, limitBytes);
+      await file.appendFile(bytes);
       onProgress?.(done, total);
-      if (done > limitBytes) next(tooLarge(url, done, limitBytes));
-      else next(null, chunk);
-    },
-  });
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 function tooLarge(url: string, bytes: number, limitBytes: number, response?: IncomingMessage): WeightsFileError {

@@ -9,7 +9,16 @@ export interface Progress {
 }
 
 /** The run, its recipe or its dataset are wrong: another try ends the same way. */
-const CONFIG_CODES = new Set(['INVALID_RECIPE', 'INVALID_INPUT', 'INVALID_BATCH', 'SHAPE_MISMATCH', 'INVALID_GRAPH', 'INVALID_FEED']);
+const CONFIG_CODES = new Set([
+  'INVALID_RECIPE',
+  'INVALID_INPUT',
+  'INVALID_BATCH',
+  'SHAPE_MISMATCH',
+  'INVALID_GRAPH',
+  'INVALID_FEED',
+  'WEIGHTS_MISMATCH',
+  'WEIGHTS_MALFORMED',
+]);
 
 /** TensorFlow says it in its own ways, V8 in others; oneDNN by the number of its status, whatever text goes with it. */
 const OUT_OF_MEMORY =

@@ -19,6 +19,8 @@ export interface WeightsImporterOptions {
   readonly privateAddresses: boolean;
   /** For the process that reads the file. */
   readonly memoryBytes: number;
+  /** Folder for files under way. */
+  readonly scratch?: string;
 }
 
 /** Together well below the lease of a chunk (COORDINATOR_CHUNK_LEASE_MS). */
@@ -36,7 +38,7 @@ export class WeightsImporter {
 
   /** @throws UnavailableError when the store is away for too long; a file that is bad is an answer, not an error */
   async import(work: ImportWeightsChunkWork): Promise<ChunkOutcome> {
-    const folder = await mkdtemp(join(tmpdir(), 'roentgen-weights-'));
+    const folder = await mkdtemp(join(this.options.scratch ?? tmpdir(), 'roentgen-weights-'));
     try {
       const file = join(folder, 'file');
       const missing = await this.obtain(work, file);

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { newId } from '@roentgen/domain';
+import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
+import { silentLogger } from '@roentgen/logger';
+import type { ImportWeightsChunkWork } from '@roentgen/protocol';
+import { objectKeys } from '@roentgen/storage';
+import { encodeSafetensors, viewEntry } from '@roentgen/tensorflow';
+import { decodeWeights } from '@roentgen/weights';
+import { afterAll, afterEach, expect, test } from 'vitest';
+import { MemoryStore } from '../testing/memory-store.js';
+import { readWeightsInProcess } from '../weights/import-process.js';
+import { WeightsImporter } from './weights-importer.js';
+
+const GIB = 2 ** 30;
+const store = new MemoryStore();
+const importer = (memoryBytes = 3 * GIB) =>
+  new WeightsImporter({ store, logger: silentLogger, privateAddresses: false, memoryBytes, scratch });
+const projectId = newId('prj');
+
+const scratch = mkdtempSync(join(tmpdir(), 'roentgen-test-'));
+
+afterEach(() => {
+  store.objects.clear();
+  // Nothing of an import is left on the disk, however it ended.
+  expect(readdirSync(scratch)).toEqual([]);
+});
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+/** Each import starts a process. */
+const TIMEOUT_MS = 60_000;
+
+/** A B0 in Keras' names. */
+function goodFile(): Uint8Array {
+  const spec = efficientNetSpec('B0', 3);
+  const { weights, statistics } = initializeModel(spec, 1);
+  return encodeSafetensors(
+    [
+      ...spec.parameters.entries.map((entry) => ({ ...entry, data: viewEntry(weights, entry) })),
+      ...spec.statistics.entries.map((entry) => ({ ...entry, data: viewEntry(statistics, entry) })),
+    ],
+    {},
+  );
+}
+
+async function uploaded(bytes: Uint8Array, change: Partial<ImportWeightsChunkWork> = {}): Promise<ImportWeightsChunkWork> {
+  const stagingKey = objectKeys.staging(newId('upl'), 0);
+  await store.put(stagingKey, bytes);
+  return {
+    kind: 'import-weights',
+    projectId,
+    weightSetId: newId('wts'),
+    from: { kind: 'upload', stagingKey, declaredBytes: bytes.length },
+    catalogueName: null,
+    variant: null,
+    library: null,
+    sha256: null,
+    ...change,
+  };
+}
+
+test(
+  'an uploaded file is kept as our own, named by its content',
+  async () => {
+    const outcome = await importer().import(await uploaded(goodFile()));
+    if (outcome.kind !== 'weights-imported') throw new Error(JSON.stringify(outcome));
+    const { sha256, variant, classes } = outcome.weights;
+    expect({ variant, classes }).toEqual({ variant: 'B0', classes: 3 });
+    const kept = await store.get(`projects/${projectId}/weights/${sha256}.safetensors`);
+    expect(createHash('sha256').update(kept).digest('hex')).toBe(sha256);
+    expect(decodeWeights(kept).description.variant).toBe('B0');
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a file that is not there, of another size or of another digest is an answer',
+  async () => {
+    const work = await uploaded(Buffer.from('not weights'));
+    const of = (change: Partial<ImportWeightsChunkWork>) => importer().import({ ...work, ...change });
+    const from = (change: object) => of({ from: { kind: 'upload', stagingKey: 'staging/none/0', declaredBytes: 11, ...change } });
+    expect(await from({})).toMatchObject({ kind: 'failed', code: 'NOT_UPLOADED', retryable: false });
+    const { stagingKey } = work.from as { stagingKey: string };
+    expect(await from({ stagingKey, declaredBytes: 12 })).toMatchObject({ code: 'SIZE_MISMATCH', retryable: false });
+    expect(await of({ sha256: 'a'.repeat(64) })).toMatchObject({ kind: 'failed', code: 'WEIGHTS_DIGEST', retryable: false });
+    expect(await of({})).toMatchObject({ kind: 'failed', code: 'WEIGHTS_UNKNOWN_FORMAT' });
+    expect([...store.objects.keys()]).toEqual([stagingKey]);
+  },
+  TIMEOUT_MS,
+);
+
+test('private addresses are not fetched from', async () => {
+  const work = await uploaded(Buffer.from(''));
+  expect(await importer().import({ ...work, from: { kind: 'url', url: 'http://127.0.0.1:9/weights.pth' } })).toMatchObject({
+    kind: 'failed',
+    code: 'WEIGHTS_FETCH',
+    message: expect.stringContaining('only public addresses are fetched from'),
+  });
+  expect(await importer().import({ ...work, from: { kind: 'catalogue' }, catalogueName: 'nobody' })).toMatchObject({
+    code: 'WEIGHTS_UNKNOWN_NAME',
+  });
+});
+
+test(
+  'a file that takes more memory than it may is refused, and takes no more',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'roentgen-memory-'));
+    try {
+      const file = join(folder, 'large');
+      writeFileSync(file, encodeSafetensors([{ name: 'stem_conv/kernel', shape: [2 ** 26], data: new Float32Array(2 ** 26) }], {}));
+      const task = { file, target: join(folder, 'out'), variant: null, library: null, catalogueName: null, sha256: null };
+      const answer = await readWeightsInProcess(task, { memoryBytes: GIB / 2, timeoutMs: 60_000 });
+      expect(answer).toMatchObject({ ok: false, code: 'WEIGHTS_LIMIT' });
+      const killed = await readWeightsInProcess(task, { memoryBytes: GIB / 2, timeoutMs: 1 });
+      expect(killed).toMatchObject({ ok: false, code: 'WEIGHTS_LIMIT', message: expect.stringContaining('longer than 0.001 s') });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+  TIMEOUT_MS,
+);
