@@ -46,7 +46,9 @@ export function libtensorflowFolder(device, pins, bindingVersion) {
 
 /**
  * The files to fetch: NVIDIA's libraries follow TensorFlow's own and can be left out, where they are not in the cache already.
- * @param {object} pins @param {Device} device @param {{ cudaLibraries: boolean, isThere: (folder: string) => boolean, version: string }} options
+ * @template {{ cuda: unknown[] }} Pins
+ * @param {Pins} pins @param {Device} device @param {{ cudaLibraries: boolean, isThere: (folder: string) => boolean, version: string }} options
+ * @returns {Pins}
  */
 export function choosePins(pins, device, { cudaLibraries, isThere, version }) {
   if (device !== 'cuda' || cudaLibraries || isThere(libtensorflowFolder(device, pins, version))) return pins;

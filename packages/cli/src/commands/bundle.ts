@@ -41,6 +41,9 @@ export async function bundleCommand(context: CommandContext, options: BundleComm
     stderr,
     signal,
   });
+  signal.addEventListener('abort', () =>
+    output.note('Stopping: what is being compressed is finished and kept first; Ctrl-C again stops at once.'),
+  );
   const packages = readLock(root);
   const nodePath = process.execPath;
   const libtensorflow = { version, device, folder: libtensorflowFolder(bindingPath), withCudaLibraries };
