@@ -27,10 +27,7 @@ import { runCli } from '../testkit/run-cli.js';
 import { syntheticDataset, writeDataset } from '../testkit/seed.js';
 import { startSystem, type System } from '../testkit/start-system.js';
 
-const RECIPE = {
-  ...{ variant: 'B0', imageSizePx: 32, epochs: 2, globalBatchSize: 8, microBatchSize: 8, seed: 3 },
-  ...{ optimizer: { kind: 'ADAMW' }, layerDecay: 0.9, augmentation: { preset: 'LIGHT' } },
-} as const;
+const RECIPE = { variant: 'B0', imageSizePx: 32, epochs: 2, globalBatchSize: 8, microBatchSize: 8, seed: 3 } as const;
 
 let system: System;
 let client: RoentgenClient;
@@ -120,8 +117,9 @@ describe('from a folder of X-rays to a predictions file', () => {
   });
 
   test('two runs are trained at once by two workers, each with events 1..n', async () => {
+    const recipe = { ...RECIPE, augmentation: { preset: 'LIGHT' }, layerDecay: 0.9 } as const;
     const started = await Promise.all(
-      [1, 2].map((seed) => startTrainingRun(client, { datasetVersionId: dataset.datasetVersionId, recipe: { ...RECIPE, seed } })),
+      [1, 2].map((seed) => startTrainingRun(client, { datasetVersionId: dataset.datasetVersionId, recipe: { ...recipe, seed } })),
     );
     const logs = await Promise.all(started.map((run) => eventsOf(run.id)));
     for (const [index, events] of logs.entries()) {
