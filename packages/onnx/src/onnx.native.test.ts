@@ -126,6 +126,14 @@ describe('a session on the CPU', () => {
     await another.close();
   });
 
+  test('images may lie in memory that threads share, as in a worker', async () => {
+    const shared = new Uint8Array(new SharedArrayBuffer(images.length + 8), 8);
+    shared.set(images);
+    const session = await OnnxSession.create({ network, batchSize: 1, threads: 2 });
+    expect((await session.predict(shared, 5)).logits).toEqual((await session.predict(images, 5)).logits);
+    await session.close();
+  });
+
   test('bytes that are not so many images are refused', async () => {
     const session = await OnnxSession.create({ network, batchSize: 2 });
     await expect(session.predict(images, 4)).rejects.toThrow(/4 images of 39 × 39/);

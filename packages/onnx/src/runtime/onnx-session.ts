@@ -75,7 +75,9 @@ export class OnnxSession {
   private async run(images: Uint8Array): Promise<Pick<Predictions, 'logits' | 'probabilities'>> {
     const { batchSize, network } = this.options;
     const { imageSizePx } = network;
-    const tensor = new this.runtime.Tensor('uint8', images, [batchSize, imageSizePx, imageSizePx, 3]);
+    // onnxruntime takes no memory that threads share.
+    const own = images.buffer instanceof SharedArrayBuffer ? images.slice() : images;
+    const tensor = new this.runtime.Tensor('uint8', own, [batchSize, imageSizePx, imageSizePx, 3]);
     const outputs = await this.session.run({ [ONNX_PORTS.images]: tensor }).catch((cause: unknown) => {
       throw failure('cannot run the network', cause, { variant: network.spec.variant });
     });
