@@ -38,11 +38,11 @@ export const ALLOWED_IMPORTS = {
   'packages/tensorflow': ['domain'],
   'packages/efficientnet': ['domain', 'tensorflow'],
   'packages/weights': ['domain', 'efficientnet', 'tensorflow'],
-  'packages/onnx': ['domain', 'efficientnet', 'tensorflow'],
+  'packages/onnx': ['domain', 'efficientnet', 'tensorflow', 'training'],
   'packages/training': ['domain', 'efficientnet', 'tensorflow'],
   'packages/client': [],
   'packages/local-stack': ['domain'],
-  'packages/cli': ['client', 'config', 'local-stack', 'protocol', 'weights'],
+  'packages/cli': ['client', 'config', 'local-stack', 'onnx', 'protocol', 'training', 'weights'],
   'services/gateway': ['config', 'database', 'datasets', 'domain', 'logger', 'messaging', 'protocol', 'storage'],
   'services/coordinator': ['config', 'database', 'domain', 'logger', 'messaging', 'protocol', 'storage'],
   'services/worker': [

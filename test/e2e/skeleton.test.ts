@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -17,7 +17,9 @@ import {
   trainingRun,
   watchRun,
 } from '@roentgen/client';
+import { decodeForModel } from '@roentgen/imaging';
 import { parse } from 'csv-parse/sync';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { rawGraphql } from '../testkit/graphql-client.js';
@@ -160,6 +162,7 @@ describe('from a folder of X-rays to a predictions file', () => {
   test('predictions of a split have one row per image, in CSV', async () => {
     const job = await predict(client, { modelId, datasetVersionId: dataset.datasetVersionId, split: 'VAL' });
     expect(job.status).toBe('SUCCEEDED');
+    expect(job.engines).toEqual([expect.stringMatching(/^onnxruntime \d/)]);
     const rows: Record<string, string>[] = parse(await downloadCsv(client, job.id), { columns: true });
     const validation = await samples(client, dataset.datasetVersionId, 'VAL');
     expect(rows.map((row) => row.File)).toEqual(validation.map((sample) => sample.fileName));
@@ -234,6 +237,33 @@ describe('from a folder of X-rays to a predictions file', () => {
     expect(JSON.parse(predicted.stdout)).toMatchObject({ status: 'SUCCEEDED', images: 24, csv });
     const listed = await shell(['runs']);
     expect(listed.stdout).toContain(String(result?.run));
+
+    const exported = join(folder, 'model.onnx');
+    expect(await shell(['model', 'export', String(result?.run), '--format', 'onnx', '--out', exported])).toMatchObject({ exitCode: 0 });
+    const [row] = parse<Record<string, string>>(readFileSync(csv, 'utf8'), { columns: true });
+    const pixels = await decodeForModel(readFileSync(join(directory, 'images', row?.File ?? '')), 32);
+    const session = await InferenceSession.create(exported);
+    const { probabilities } = await session.run({ images: new Tensor('uint8', pixels, [1, 32, 32, 3]) });
+    expect(probabilities?.data).toHaveLength(2);
+    expect(Number(probabilities?.data[0])).toBeCloseTo(Number(row?.probability_normal), 5);
+    await session.release();
+  });
+
+  test('a model is exported for TensorFlow as a folder of its own, and as tensors alone', async () => {
+    const saved = join(folder, 'saved-model');
+    const written = await shell(['model', 'export', modelId, '--format', 'savedmodel', '--out', saved, '--json']);
+    expect(JSON.parse(written.stdout)).toMatchObject({ model: modelId, format: 'savedmodel', out: saved });
+    expect(readdirSync(saved).sort()).toEqual(['assets.extra', 'saved_model.pb']);
+    expect(JSON.parse(readFileSync(join(saved, 'assets.extra/roentgen.json'), 'utf8'))).toMatchObject({
+      model: modelId,
+      classes: '["normal","pneumonia"]',
+    });
+    const again = await shell(['model', 'export', modelId, '--format', 'savedmodel', '--out', saved]);
+    expect(again).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('is not empty') as string });
+
+    const tensors = join(folder, 'tensors.safetensors');
+    expect(await shell(['model', 'export', modelId, '--format', 'safetensors', '--out', tensors])).toMatchObject({ exitCode: 0 });
+    expect(readFileSync(tensors).toString('latin1')).toContain('"stem_conv/kernel"');
   });
 });
 

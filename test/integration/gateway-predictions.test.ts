@@ -31,7 +31,7 @@ test('a result of a chunk counts only when it has each image once and each class
   if (chunk === null) throw new Error('the chunk is not there to claim');
 
   const images = Array.from({ length: Number(at(job, 'imageCount')) }, (_, ordinal) => ({ ordinal, probabilities: [0.25, 0.75] }));
-  const apply = (of: typeof images) => database.transaction('apply', (tx) => work.applyPredictions(tx, chunk, of));
+  const apply = (of: typeof images) => database.transaction('apply', (tx) => work.applyPredictions(tx, chunk, of, 'onnxruntime 1.30.0'));
   const [first] = images;
   expect(await apply(images.slice(1))).toBe(false);
   expect(await apply([...images.slice(1), { ...first!, ordinal: images.length }])).toBe(false);
@@ -46,9 +46,27 @@ test('a result of a chunk counts only when it has each image once and each class
     probabilities: [{ probability: 0.25 }, { probability: 0.75 }],
   });
 
+  expect(at(await harness().ask(token, `{ predictionJob(id: "${jobId}") { engines } }`), 'predictionJob.engines')).toEqual([
+    'onnxruntime 1.30.0',
+  ]);
+
   await chunks.giveBack(chunkId, firstToken, 3);
   await database.transaction('fail', (tx) => work.failJob(tx, jobId, { code: 'X', message: 'y' }));
   expect(await rows()).toMatchObject([{ status: 'FAILED' }]);
+});
+
+test('the files of a model are there for whoever may predict with it', async () => {
+  const { modelId } = await finishedRun();
+  const query = `{ model(id: "${modelId}") { files { tensorsUrl descriptionUrl } } }`;
+  const { store } = harness();
+  await store.put('k.safetensors', Buffer.from('tensors'), 'application/octet-stream');
+  await store.put('k.json', Buffer.from('{"a":1}'), 'application/json');
+  const files = at(await harness().ask(await harness().makeToken('analyst', { projectId: token.projectId }), query), 'model.files');
+  expect(await (await fetch(textAt(files, 'tensorsUrl'))).text()).toBe('tensors');
+  expect(await (await fetch(textAt(files, 'descriptionUrl'))).json()).toEqual({ a: 1 });
+  await expect(harness().ask(await harness().makeToken('viewer', { projectId: token.projectId }), query)).rejects.toThrow(
+    'model:export takes analyst',
+  );
 });
 
 test('predictions of a split: one row per image, chunks for the workers, the file when they are done', async () => {

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { COMPRESSIONS } from './bundle/index.js';
 import { bundleCommand } from './commands/bundle.js';
 import { cancelCommand } from './commands/cancel.js';
+import { exportModelCommand, MODEL_FORMATS, type ModelFormat } from './commands/export-model.js';
 import { exportCommand } from './commands/export.js';
 import { importCommand } from './commands/import.js';
 import { datasetsCommand, runsCommand, workersCommand } from './commands/lists.js';
@@ -39,6 +40,7 @@ export function createProgram(host: Host): Command {
   addWeightsCommands(program, context);
   addRunCommands(program, context);
   addWorkerCommands(program, context);
+  addModelCommands(program, context);
   addPredictionCommands(program, context);
   addTokenCommands(program, context);
   return prepared(program, host);
@@ -190,6 +192,22 @@ function addWorkerCommands(program: Command, context: () => CommandContext): voi
     .addOption(new Option('--compression <level>', 'fast is for trying things out').choices(COMPRESSIONS).default('best'))
     .option('--with-cuda-libraries', "NVIDIA's libraries too, gigabytes; without, the other machine has CUDA 12 and cuDNN 9")
     .action((options) => bundleCommand(context(), options));
+}
+
+function addModelCommands(program: Command, context: () => CommandContext): void {
+  program
+    .command('model')
+    .description('take models elsewhere')
+    .command('export')
+    .description('write a model for other programs; it takes RGB bytes [batch, size, size, 3] and gives logits and probabilities')
+    .argument('<model>', 'mdl_…, or the run_… that it came from')
+    .addOption(
+      new Option('--format <format>', 'ONNX file, folder with a TensorFlow SavedModel, or safetensors file with the tensors alone')
+        .choices(MODEL_FORMATS)
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--out <path>', 'file to write; a folder for savedmodel')
+    .action((model: string, options: { format: ModelFormat; out: string }) => exportModelCommand(context(), model, options));
 }
 
 function addPredictionCommands(program: Command, context: () => CommandContext): void {

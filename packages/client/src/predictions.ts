@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RoentgenClient } from './client.js';
-import { FailedError, TransferError } from './errors.js';
+import { download } from './download.js';
+import { FailedError } from './errors.js';
 import {
   PredictionCsvDocument,
   PredictionJobDocument,
@@ -8,7 +9,6 @@ import {
   type Split,
   StartPredictionDocument,
 } from './generated/graphql.js';
-import { connectionProblem } from './http-transport.js';
 import { accepted } from './mutation-result.js';
 import { pollUntil } from './poll.js';
 
@@ -51,11 +51,5 @@ export async function predictionJob(client: RoentgenClient, id: string, signal?:
 export async function downloadCsv(client: RoentgenClient, jobId: string, signal?: AbortSignal): Promise<string> {
   const { predictionJob: job } = await client.execute(PredictionCsvDocument, { id: jobId }, { signal });
   if (job.csvUrl == null) throw new FailedError('NOT_FINISHED', `${jobId} is ${job.status}: its CSV exists once it has SUCCEEDED.`);
-  const { origin } = new URL(job.csvUrl);
-  const response = await fetch(job.csvUrl, { ...(signal && { signal }) }).catch((error: unknown) => {
-    throw new TransferError(`Cannot read from the object store at ${origin}: ${connectionProblem(error)}.`, { cause: error });
-  });
-  if (!response.ok)
-    throw new TransferError(`The object store at ${origin} answered HTTP ${response.status} to the download of ${jobId}'s CSV.`);
-  return response.text();
+  return (await download(job.csvUrl, `${jobId}'s CSV`, signal)).text();
 }

@@ -159,13 +159,16 @@ export class ChunkWorkStore {
   /**
    * The probabilities of a prediction chunk's images, and the class with the highest (the first of equals). False when it is no prediction chunk, or they
    * are not about each of its images, once, with one probability per class: the caller has to roll back then.
+   * @param engine what computed them, with its version; null where the worker does not say
    */
   async applyPredictions(
     tx: Queryable,
     chunk: ClaimedChunk,
     images: readonly { ordinal: number; probabilities: readonly number[] }[],
+    engine: string | null,
   ): Promise<boolean> {
     if (chunk.jobId === null) return false;
+    await tx.query('note_chunk_engine', 'update chunks set engine = $2 where id = $1', [uuidOf(chunk.chunkId), engine]);
     const predicted = await tx.query(
       'apply_predictions',
       `update predictions p

@@ -44,6 +44,16 @@ export class ModelStore {
     return ModelRow.array().parse(rows);
   }
 
+  /** Where the model's tensors lie in the object store. */
+  async tensorsKey(projectId: ProjectId, id: ModelId): Promise<string | null> {
+    const rows = await this.db.query(
+      'model_tensors_key',
+      'select c.object_key from models m join checkpoints c on c.id = m.checkpoint_id where m.project_id = $1 and m.id = $2',
+      [uuidOf(projectId), uuidOf(id)],
+    );
+    return z.object({ object_key: z.string() }).optional().parse(rows[0])?.object_key ?? null;
+  }
+
   async list(projectId: ProjectId, page: PageRequest): Promise<Page<ModelRecord>> {
     const rows = await this.db.query(
       'list_models',

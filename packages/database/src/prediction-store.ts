@@ -166,6 +166,19 @@ export class PredictionStore {
     return new Map(counts.map((row) => [row.job_id, row.count]));
   }
 
+  /** What computed each job so far, sorted; jobs of which nothing is known are absent. */
+  async engines(projectId: ProjectId, ids: readonly PredictionJobId[]): Promise<Map<PredictionJobId, readonly string[]>> {
+    const rows = await this.db.query(
+      'prediction_engines',
+      `select job_id, array_agg(distinct engine order by engine) as engines from chunks
+        where project_id = $1 and job_id = any ($2::uuid[]) and engine is not null
+        group by job_id`,
+      [uuidOf(projectId), ids.map(uuidOf)],
+    );
+    const engines = z.array(z.object({ job_id: idColumn('pred'), engines: z.array(z.string()) })).parse(rows);
+    return new Map(engines.map((row) => [row.job_id, row.engines]));
+  }
+
   async listPredictions(projectId: ProjectId, id: PredictionJobId, page: PageRequest): Promise<Page<PredictionRecord>> {
     const rows = await this.db.query(
       'list_predictions',

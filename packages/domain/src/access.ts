@@ -23,6 +23,7 @@ const LEAST_ROLE = {
   'worker:read': 'viewer',
   'prediction:read': 'viewer',
   'prediction:start': 'analyst',
+  'model:export': 'analyst',
   'upload:write': 'analyst',
   'dataset:write': 'trainer',
   'weights:import': 'trainer',

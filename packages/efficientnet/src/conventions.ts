@@ -7,6 +7,11 @@ export interface Normalization {
   readonly std: readonly [number, number, number];
 }
 
+/** The same as (byte − offset) · factor per channel: one subtraction and one multiplication a value. */
+export function normalizationTerms({ scale, mean, std }: Normalization): { readonly offset: number[]; readonly factor: number[] } {
+  return { offset: mean.map((value) => value * scale), factor: std.map((value) => 1 / (value * scale)) };
+}
+
 /**
  * The facts that a set of weights carries besides its tensors. Networks of one variant differ in them from publisher to publisher, and
  * under another publisher's conventions the same weights predict something else, without any error.

@@ -1,4 +1,4 @@
-import type { Layers, Tensor } from '@roentgen/tensorflow';
+import type { ConvolutionRef, DenseRef, NormRef } from '@roentgen/tensorflow';
 import type { BlockSpec, EfficientNetSpec, SqueezeExciteSpec } from './spec.js';
 
 /** Probabilities with which parts are left out while training; both 0 for prediction. */
@@ -9,8 +9,27 @@ export interface DropRates {
   readonly dropConnectRate: number;
 }
 
+/**
+ * The layers that the family is made of, over whatever stands for a tensor: `Layers` builds TensorFlow's graph of them, the ONNX export
+ * another one. So the network is written once, below.
+ */
+export interface NetworkLayers<T> {
+  conv(x: T, ref: ConvolutionRef): T;
+  depthwiseConv(x: T, ref: ConvolutionRef): T;
+  batchNorm(x: T, ref: NormRef): T;
+  /** The network's non-linearity, by its conventions. */
+  activation(x: T): T;
+  sigmoid(x: T): T;
+  add(a: T, b: T): T;
+  scaleChannels(x: T, factors: T): T;
+  globalAveragePool(x: T): T;
+  dense(x: T, ref: DenseRef): T;
+  dropout(x: T, rate: number): T;
+  dropConnect(x: T, rate: number): T;
+}
+
 /** EfficientNet (Tan & Le 2019). x: [n, h, w, 3] float32, normalised → logits [n, classes] */
-export function forward(nn: Layers, spec: EfficientNetSpec, x: Tensor, { dropoutRate, dropConnectRate }: DropRates): Tensor {
+export function forward<T>(nn: NetworkLayers<T>, spec: EfficientNetSpec, x: T, { dropoutRate, dropConnectRate }: DropRates): T {
   let y = nn.activation(nn.batchNorm(nn.conv(x, spec.stem), spec.stemNorm)); //                        [n, h/2, w/2, stem]
   spec.blocks.forEach((block, index) => {
     y = mbConv(nn, block, y, (dropConnectRate * index) / spec.blocks.length);
@@ -20,7 +39,7 @@ export function forward(nn: Layers, spec: EfficientNetSpec, x: Tensor, { dropout
 }
 
 /** Mobile inverted bottleneck (Sandler et al. 2018). x: [n, h, w, inputFilters] → [n, ⌈h/stride⌉, ⌈w/stride⌉, outputFilters] */
-function mbConv(nn: Layers, block: BlockSpec, x: Tensor, dropRate: number): Tensor {
+function mbConv<T>(nn: NetworkLayers<T>, block: BlockSpec, x: T, dropRate: number): T {
   let y = x;
   if (block.expand) y = nn.activation(nn.batchNorm(nn.conv(y, block.expand.conv), block.expand.norm)); // [n, h, w, expanded]
   y = nn.activation(nn.batchNorm(nn.depthwiseConv(y, block.depthwise), block.depthwiseNorm)); //           [n, h/stride, w/stride, expanded]
@@ -30,6 +49,6 @@ function mbConv(nn: Layers, block: BlockSpec, x: Tensor, dropRate: number): Tens
 }
 
 /** How much of each channel to let through (Hu et al. 2018). [n, h, w, c] → [n, c] in (0, 1) */
-function squeezeExcite(nn: Layers, { squeeze, excite }: SqueezeExciteSpec, x: Tensor): Tensor {
+function squeezeExcite<T>(nn: NetworkLayers<T>, { squeeze, excite }: SqueezeExciteSpec, x: T): T {
   return nn.sigmoid(nn.dense(nn.activation(nn.dense(nn.globalAveragePool(x), squeeze)), excite));
 }

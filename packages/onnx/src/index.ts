@@ -1,1 +1,3 @@
-export {};
+export * from './errors.js';
+export * from './export/export-onnx.js';
+export * from './runtime/onnx-session.js';

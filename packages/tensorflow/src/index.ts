@@ -7,6 +7,7 @@ export type { Padding, Variable } from './graph/ops/index.js';
 export * from './graph/tensor.js';
 export * from './install/index.js';
 export * from './layers/layers.js';
+export { ProtoWriter } from './proto/writer.js';
 export * from './random/philox.js';
 export * from './runtime/binding.js';
 export * from './runtime/eager.js';

@@ -1,3 +1,4 @@
+import { normalizationTerms } from '@roentgen/efficientnet';
 import type { ModelConventions, Normalization } from '@roentgen/efficientnet';
 import { ops } from '@roentgen/tensorflow';
 import type { Graph, Tensor } from '@roentgen/tensorflow';
@@ -21,16 +22,8 @@ export const ModelConventionsSchema: z.ZodType<ModelConventions> = z.strictObjec
 });
 
 /** Done in the graph, so that images cross the border as bytes. images: [n, h, w, 3] uint8 → float32 */
-export function normalizeImages(graph: Graph, images: Tensor, { scale, mean, std }: Normalization): Tensor {
-  const offset = graph.constant(
-    'float32',
-    [3],
-    mean.map((value) => value * scale),
-  );
-  const factor = graph.constant(
-    'float32',
-    [3],
-    std.map((value) => 1 / (value * scale)),
-  );
-  return ops.mul(graph, ops.sub(graph, ops.cast(graph, images, 'float32'), offset), factor);
+export function normalizeImages(graph: Graph, images: Tensor, normalization: Normalization): Tensor {
+  const { offset, factor } = normalizationTerms(normalization);
+  const centred = ops.sub(graph, ops.cast(graph, images, 'float32'), graph.constant('float32', [3], offset));
+  return ops.mul(graph, centred, graph.constant('float32', [3], factor));
 }

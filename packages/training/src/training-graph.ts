@@ -1,8 +1,8 @@
 import type { TrainingRecipe } from '@roentgen/domain';
 import { forward } from '@roentgen/efficientnet';
-import type { DropRates, EfficientNetSpec } from '@roentgen/efficientnet';
-import { Graph, Layers, expectDType, ops, pack, unpack } from '@roentgen/tensorflow';
-import type { CompiledGraph, Node, Tensor, Variable } from '@roentgen/tensorflow';
+import type { DropRates, EfficientNetSpec, FinishedNetwork } from '@roentgen/efficientnet';
+import { ANY_BATCH, Graph, Layers, expectDType, ops, pack, unpack, viewEntry } from '@roentgen/tensorflow';
+import type { CompiledGraph, Node, StateLayout, Tensor, Variable } from '@roentgen/tensorflow';
 import { addAugmentation } from './augmentation/graph.js';
 import { addGradientSum, assignSum, declareGradientSum } from './gradient-sum-graph.js';
 import type { GradientSumVariables } from './gradient-sum-graph.js';
@@ -58,7 +58,11 @@ export function buildTrainingGraph(options: TrainingGraphOptions) {
     sum: addGradientSum(graph, sum),
     apply: addApply(graph, variables, options),
     // The moving average is what is evaluated and exported; training goes on with the weights themselves.
-    predict: addPredict(graph, { ...model, weights: state['ema'] ?? model.weights }, { spec, imageSizePx, batchSize: evaluationBatchSize }),
+    predict: addPredict(graph, readModel(graph, { ...model, weights: state['ema'] ?? model.weights }, spec), {
+      spec,
+      imageSizePx,
+      batchSize: evaluationBatchSize,
+    }),
   };
   return { compiled: graph.compile(), ...endpoints };
 }
@@ -210,19 +214,31 @@ function addApply(graph: Graph, { model, state, masks, sum }: TrainingVariables,
   );
 }
 
+/** The model's named tensors, wherever they come from. */
+interface ModelTensors {
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  readonly statistics: ReadonlyMap<string, Tensor>;
+}
+
 interface PredictionGraphOptions {
   readonly spec: EfficientNetSpec;
   readonly imageSizePx: number;
   readonly batchSize: number;
 }
 
+function readModel(graph: Graph, variables: ModelVariables, spec: EfficientNetSpec): ModelTensors {
+  return {
+    parameters: unpack(graph, ops.read(graph, variables.weights), spec.parameters),
+    statistics: unpack(graph, ops.read(graph, variables.statistics), spec.statistics),
+  };
+}
+
 /** Logits and probabilities with the running statistics, without dropout. */
-function addPredict(graph: Graph, variables: ModelVariables, { spec, imageSizePx, batchSize }: PredictionGraphOptions) {
+function addPredict(graph: Graph, model: ModelTensors, { spec, imageSizePx, batchSize }: PredictionGraphOptions) {
   const images = graph.placeholder('predict/images', 'uint8', [batchSize, imageSizePx, imageSizePx, 3]);
   const nn = new Layers({
     graph,
-    parameters: unpack(graph, ops.read(graph, variables.weights), spec.parameters),
-    statistics: unpack(graph, ops.read(graph, variables.statistics), spec.statistics),
+    ...model,
     batchNorm: 'frozen',
     conventions: spec.conventions,
     dropoutSeed: null,
@@ -239,9 +255,23 @@ function addPredict(graph: Graph, variables: ModelVariables, { spec, imageSizePx
 export function buildPredictionGraph(options: PredictionGraphOptions) {
   const graph = new Graph();
   const variables = declareModel(graph, options.spec);
-  const endpoints = { setState: addSetState(graph, { ...variables }), predict: addPredict(graph, variables, options) };
+  const endpoints = {
+    setState: addSetState(graph, { ...variables }),
+    predict: addPredict(graph, readModel(graph, variables, options.spec), options),
+  };
   const compiled: CompiledGraph = graph.compile();
   return { compiled, ...endpoints };
+}
+
+/** The same graph with the weights in it as constants, for any number of images at a time, to be called by other programs. */
+export function buildFrozenGraph({ spec, imageSizePx, weights, statistics }: FinishedNetwork): CompiledGraph {
+  const graph = new Graph();
+  const constants = (layout: StateLayout, vector: Float32Array) =>
+    new Map(
+      layout.entries.map((entry) => [entry.name, graph.constant('float32', entry.shape, viewEntry(vector, entry), { name: entry.name })]),
+    );
+  const model = { parameters: constants(spec.parameters, weights), statistics: constants(spec.statistics, statistics) };
+  return graph.compile(addPredict(graph, model, { spec, imageSizePx, batchSize: ANY_BATCH }));
 }
 
 function fetch(graph: Graph, tensor: Tensor, name: string, controls: Node[] = []): Tensor<'float32'> {

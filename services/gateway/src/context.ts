@@ -100,7 +100,7 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
   const shared = { ...stores, store, announcer: new Announcer(bus, feed, logger), repeatable };
   const access = new AccessService(new TokenStore(database), repeatable);
   const datasets = new DatasetService(stores.datasets);
-  const models = new ModelService(stores.models);
+  const models = new ModelService(stores.models, store);
   const weights = new WeightSetService(stores.weightSets);
   const runs = new TrainingRunService({ ...shared, leases: new RunLeaseStore(database) });
   const resolvers = [

@@ -109,9 +109,11 @@ export interface NetworkFunctions {
 export interface LoadedModel {
   readonly checkpointId: CheckpointId;
   readonly imageSizePx: number;
-  /** Images per session call. */
+  /** Images per call of `predict`. */
   readonly batchSize: number;
   readonly numClasses: number;
+  /** What computes, with its version. */
+  readonly engine: string;
 }
 
 /** Offered by the compute thread. */
@@ -120,9 +122,9 @@ export interface ComputeFunctions {
   runAttempt(work: AttemptWork): Promise<void>;
   /** The model that is in memory, null when it is another or none. */
   loadedModel(checkpointId: CheckpointId): LoadedModel | null;
-  loadModel(checkpointId: CheckpointId, checkpoint: CheckpointBytes): LoadedModel;
+  loadModel(checkpointId: CheckpointId, checkpoint: CheckpointBytes): Promise<LoadedModel>;
   /** Probabilities `[count, numClasses]` of the loaded model. Images are `[count, size, size, 3]` RGB bytes. */
-  predict(checkpointId: CheckpointId, images: Uint8Array, count: number): Float32Array;
+  predict(checkpointId: CheckpointId, images: Uint8Array, count: number): Promise<Float32Array>;
 }
 
 type Port = MessagePort | Worker;

@@ -37,10 +37,10 @@ async function runRound(step: Step, steps: number): Promise<Round> {
 }
 
 /** Our half of the line protocol of harness/contestant.ts. `prepare` builds everything and returns what makes one step. */
-export async function serve<S extends z.ZodType>(setupSchema: S, prepare: (setup: z.output<S>) => Step): Promise<void> {
+export async function serve<S extends z.ZodType>(setupSchema: S, prepare: (setup: z.output<S>) => Step | Promise<Step>): Promise<void> {
   const setup = setupSchema.parse(JSON.parse(process.argv[2] ?? ''));
   const startedAt = performance.now();
-  const step = prepare(setup);
+  const step = await prepare(setup);
   const buildSeconds = seconds(startedAt);
   const builtAt = performance.now();
   await step();

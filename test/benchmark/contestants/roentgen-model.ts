@@ -1,8 +1,9 @@
 /** Ours: what a worker does per step, besides fetching images. Started by the benchmarks, see harness/contestant.ts. */
 import { EFFICIENTNET_VARIANT_NAMES, parseTrainingRecipe } from '@roentgen/domain';
 import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
+import { OnnxSession } from '@roentgen/onnx';
 import { loadBinding } from '@roentgen/tensorflow';
-import { PredictionSession, TrainingSession } from '@roentgen/training';
+import { TrainingSession } from '@roentgen/training';
 import { z } from 'zod';
 import { serve, type Step } from './protocol.js';
 import { pseudoRandomBytes } from './synthetic-batch.js';
@@ -15,13 +16,14 @@ const SetupSchema = z.object({
   batchSize: z.number(),
   classes: z.number(),
   learningRate: z.number(),
+  threads: z.number(),
 });
 type Setup = z.output<typeof SetupSchema>;
 
 const SEED = 0;
-const timed = new TimedBinding(loadBinding());
 
 function trainingStep({ variant, imageSizePx, batchSize, classes, learningRate }: Setup): Step {
+  const timed = new TimedBinding(loadBinding());
   const recipe = parseTrainingRecipe({
     ...{ variant, imageSizePx, learningRate, seed: SEED, dropoutRate: 0, dropConnectRate: 0, batchNorm: 'batch' },
     ...{ globalBatchSize: batchSize, microBatchSize: batchSize },
@@ -44,16 +46,16 @@ function trainingStep({ variant, imageSizePx, batchSize, classes, learningRate }
     });
 }
 
-function predictionStep({ variant, imageSizePx, batchSize, classes }: Setup): Step {
-  const session = PredictionSession.create({ binding: timed.binding, variant, numClasses: classes, imageSizePx, batchSize });
-  session.setWeights(initializeModel(efficientNetSpec(variant, classes), SEED));
+/** As a worker on a CPU predicts: onnxruntime, one image after the other. */
+async function predictionStep({ variant, imageSizePx, batchSize, classes, threads }: Setup): Promise<Step> {
+  const spec = efficientNetSpec(variant, classes);
+  const session = await OnnxSession.create({ network: { spec, imageSizePx, ...initializeModel(spec, SEED) }, batchSize: 1, threads });
   const images = pseudoRandomBytes(batchSize * imageSizePx * imageSizePx * 3);
-  return () =>
-    timed.step(() => {
-      const { probabilities } = session.predict(images, batchSize);
-      const sum = probabilities.reduce((total, value) => total + value, 0);
-      if (!(Math.abs(sum - batchSize) < 1e-2)) throw new Error(`the probabilities of ${batchSize} images add up to ${sum}`);
-    });
+  return async () => {
+    const { probabilities } = await session.predict(images, batchSize);
+    const sum = probabilities.reduce((total, value) => total + value, 0);
+    if (!(Math.abs(sum - batchSize) < 1e-2)) throw new Error(`the probabilities of ${batchSize} images add up to ${sum}`);
+  };
 }
 
 await serve(SetupSchema, (setup) => (setup.mode === 'train-step' ? trainingStep(setup) : predictionStep(setup)));

@@ -119,7 +119,12 @@ export const ChunkResult = defineRequest({
     token: FenceToken,
     outcome: z.discriminatedUnion('kind', [
       z.object({ kind: z.literal('inspected'), files: z.array(InspectedFileSchema) }),
-      z.object({ kind: z.literal('predicted'), images: z.array(PredictedImageSchema) }),
+      z.object({
+        kind: z.literal('predicted'),
+        images: z.array(PredictedImageSchema),
+        /** What computed them, with its version, such as `onnxruntime 1.30.0`; workers of before do not say. */
+        engine: z.string().min(1).max(100).nullable().default(null),
+      }),
       z.object({ kind: z.literal('weights-imported'), weights: ImportedWeightsSchema }),
       z.object({ kind: z.literal('failed'), code: z.string(), message: z.string(), retryable: z.boolean() }),
     ]),

@@ -79,8 +79,8 @@ export class Graph {
     return expectDType(only(this.addNode('Placeholder', [], attributes, [{ dtype, shape }], { name })), dtype);
   }
 
-  /** A constant; small equal ones are one node. */
-  constant(dtype: HostDType, shape: Shape, values: HostArray | readonly number[]): Tensor {
+  /** A constant; small equal ones without a name of their own are one node. */
+  constant(dtype: HostDType, shape: Shape, values: HostArray | readonly number[], options: NodeOptions = {}): Tensor {
     const data = typedArray(dtype, values);
     if (data.length !== sizeOf(shape)) {
       throw new GraphError(`a constant ${describe({ dtype, shape })} needs ${sizeOf(shape)} values, got ${data.length}.`, {
@@ -88,11 +88,11 @@ export class Graph {
         length: data.length,
       });
     }
-    const key = data.length <= SHARED_CONSTANT_ELEMENTS ? `${dtype}|${shape.join()}|${data.join()}` : null;
+    const key = data.length <= SHARED_CONSTANT_ELEMENTS && options.name === undefined ? `${dtype}|${shape.join()}|${data.join()}` : null;
     const known = key === null ? undefined : this.constants.get(key);
     if (known) return known;
     const attributes: Attributes = { dtype: { kind: 'type', value: dtype }, value: { kind: 'tensor', dtype, shape, data } };
-    const tensor = only(this.addNode('Const', [], attributes, [{ dtype, shape }]));
+    const tensor = only(this.addNode('Const', [], attributes, [{ dtype, shape }], options));
     if (key !== null) this.constants.set(key, tensor);
     return tensor;
   }
@@ -134,8 +134,9 @@ export class Graph {
     return endpoint;
   }
 
-  compile(): CompiledGraph {
-    return { savedModel: encodeSavedModel(this.nodeList), endpoints: this.endpointList };
+  /** @param servedEndpoint what programs that load the file find under the name `serving_default`; our own sessions need none */
+  compile(servedEndpoint: Endpoint | null = null): CompiledGraph {
+    return { savedModel: encodeSavedModel(this.nodeList, servedEndpoint), endpoints: this.endpointList };
   }
 
   private uniqueName(base: string): string {

@@ -14,7 +14,13 @@ export interface HostArrays {
 }
 export type HostArray = HostArrays[HostDType];
 
-/** Sizes per dimension; [] is a scalar. Every shape in a graph is fully known. */
+/**
+ * First size of the images in a graph that is exported for others to call: as many as they like. Our own sessions do not run such an endpoint:
+ * TensorFlow would optimise it anew for each number.
+ */
+export const ANY_BATCH = -1;
+
+/** Sizes per dimension; [] is a scalar. Every shape in a graph is fully known, but for ANY_BATCH. */
 export type Shape = readonly number[];
 
 /** One output of a node. Shapes are inferred when the node is built. */

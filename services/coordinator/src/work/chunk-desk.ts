@@ -125,7 +125,7 @@ export class ChunkDesk {
         if (!(await work.applyInspection(tx, chunk, outcome.files))) throw wrongOutcome(chunk, outcome.kind);
         break;
       case 'predicted':
-        if (!(await work.applyPredictions(tx, chunk, outcome.images))) throw wrongOutcome(chunk, outcome.kind);
+        if (!(await work.applyPredictions(tx, chunk, outcome.images, outcome.engine))) throw wrongOutcome(chunk, outcome.kind);
         break;
       case 'weights-imported':
         if (chunk.weightSetId === null || !(await weights.markReady(tx, chunk.weightSetId, outcome.weights))) {

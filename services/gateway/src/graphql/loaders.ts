@@ -37,6 +37,7 @@ export interface Loaders {
   readonly modelOfRun: DataLoader<RunId, ModelRecord | null>;
   readonly model: DataLoader<ModelId, ModelRecord | null>;
   readonly doneCount: DataLoader<PredictionJobId, number>;
+  readonly engines: DataLoader<PredictionJobId, readonly string[]>;
 }
 
 export function createLoaders(stores: LoaderStores, actor: Actor): Loaders {
@@ -85,6 +86,10 @@ export function createLoaders(stores: LoaderStores, actor: Actor): Loaders {
     doneCount: new DataLoader(async (ids) => {
       const counts = await stores.predictions.doneCounts(projectId, ids);
       return ids.map((id) => counts.get(id) ?? 0);
+    }),
+    engines: new DataLoader(async (ids) => {
+      const engines = await stores.predictions.engines(projectId, ids);
+      return ids.map((id) => engines.get(id) ?? []);
     }),
   };
 }

@@ -34,12 +34,12 @@ export class ComputeProcess {
     thread.once('error', onBroken);
     const binding = loadBinding(config.libtensorflowPath ?? undefined);
     const device = detectDevice(binding, config.device);
-    const models = new ModelHost(binding, control);
+    const models = new ModelHost({ device: device.device, binding, threads: config.intraOpThreads }, control);
     const logger = createLogger('worker', config.logLevel).child({ workerId: config.workerId, thread: 'compute' });
     const network: Remote<NetworkFunctions> = connectRpc<NetworkFunctions, ComputeFunctions>(thread, {
-      runAttempt: (work) => {
-        models.close();
-        return runner.run(work);
+      runAttempt: async (work) => {
+        await models.close();
+        await runner.run(work);
       },
       loadedModel: (checkpointId) => models.loadedModel(checkpointId),
       loadModel: (checkpointId, checkpoint) => models.loadModel(checkpointId, checkpoint),
@@ -63,7 +63,7 @@ export class ComputeProcess {
 
   private async shutDown(): Promise<void> {
     await this.network.stop();
-    this.models.close();
+    await this.models.close();
     await this.thread.terminate();
   }
 }

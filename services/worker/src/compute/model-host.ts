@@ -1,18 +1,19 @@
 import type { CheckpointId } from '@roentgen/domain';
-import type { TensorFlowBinding } from '@roentgen/tensorflow';
-import { PredictionSession, decodeModel } from '@roentgen/training';
+import { decodeModel } from '@roentgen/training';
 import type { CheckpointBytes, LoadedModel } from '../rpc.js';
 import type { SharedControl } from '../shared-control.js';
+import { createPredictionEngine } from './prediction-engine.js';
+import type { PredictionEngine, PredictionEngineOptions } from './prediction-engine.js';
 
-/** Images per session call. */
+/** Images that the networking thread hands over at once. */
 const BATCH_SIZE = 16;
 
 /** Keeps the model that was asked for last, so that the chunks of a job load it once. */
 export class ModelHost {
-  private current: { readonly model: LoadedModel; readonly session: PredictionSession } | null = null;
+  private current: { readonly model: LoadedModel; readonly engine: PredictionEngine } | null = null;
 
   constructor(
-    private readonly binding: TensorFlowBinding,
+    private readonly options: Omit<PredictionEngineOptions, 'batchSize'>,
     private readonly control: SharedControl,
   ) {}
 
@@ -21,34 +22,27 @@ export class ModelHost {
   }
 
   /** @throws CheckpointError naming what is wrong with the files */
-  loadModel(checkpointId: CheckpointId, { tensors, description }: CheckpointBytes): LoadedModel {
+  async loadModel(checkpointId: CheckpointId, { tensors, description }: CheckpointBytes): Promise<LoadedModel> {
     const decoded = decodeModel(tensors, description);
-    const { variant, classes, imageSizePx, conventions } = decoded.description;
-    this.close();
-    const model = { checkpointId, imageSizePx, batchSize: BATCH_SIZE, numClasses: classes.length };
-    const session = PredictionSession.create({
-      binding: this.binding,
-      variant,
-      numClasses: classes.length,
-      imageSizePx,
-      batchSize: BATCH_SIZE,
-      conventions,
-    });
-    session.setWeights(decoded);
-    this.current = { model, session };
+    const { classes, imageSizePx } = decoded.description;
+    await this.close();
+    const engine = await createPredictionEngine(decoded, { ...this.options, batchSize: BATCH_SIZE });
+    const model = { checkpointId, imageSizePx, batchSize: BATCH_SIZE, numClasses: classes.length, engine: engine.name };
+    this.current = { model, engine };
     return model;
   }
 
-  predict(checkpointId: CheckpointId, images: Uint8Array, count: number): Float32Array {
+  async predict(checkpointId: CheckpointId, images: Uint8Array, count: number): Promise<Float32Array> {
     if (this.current?.model.checkpointId !== checkpointId) throw new RangeError(`model ${checkpointId} is not loaded.`);
-    const { probabilities } = this.current.session.predict(images, count);
+    const { probabilities } = await this.current.engine.predict(images, count);
     this.control.countProgress();
     return probabilities;
   }
 
   /** Makes room for something else. */
-  close(): void {
-    this.current?.session.close();
+  async close(): Promise<void> {
+    const { current } = this;
     this.current = null;
+    await current?.engine.close();
   }
 }

@@ -33,7 +33,7 @@ function desk(options: { answer?: (brightness: number) => number; missing?: numb
       loadedModel: () => Promise.resolve(loaded),
       loadModel: (checkpointId) => {
         loads++;
-        loaded = { checkpointId, imageSizePx: SIZE, batchSize: 4, numClasses: 2 };
+        loaded = { checkpointId, imageSizePx: SIZE, batchSize: 4, numClasses: 2, engine: 'abacus 1.0' };
         return Promise.resolve(loaded);
       },
       predict: (_checkpointId, images, count) => {
@@ -61,6 +61,7 @@ test('each image gets the probabilities that the model gave it, in batches of th
   const { predictions, counts } = desk();
   const outcome = await predictions.predict(work(10));
   if (outcome.kind !== 'predicted') return expect.unreachable();
+  expect(outcome.engine).toBe('abacus 1.0');
   expect(counts).toEqual([4, 4, 2]);
   expect(outcome.images.map(({ ordinal }) => ordinal)).toEqual(Array.from({ length: 10 }, (_, i) => 100 + i));
   outcome.images.forEach(({ probabilities }, i) => expect(probabilities[0]).toBeCloseTo(i / 255));

@@ -44,7 +44,7 @@ export class PredictionDesk {
           ...ofBatch.map((image, i) => predictionOf(image, probabilities.subarray(i * model.numClasses, (i + 1) * model.numClasses))),
         );
       }
-      return { kind: 'predicted', images: predicted };
+      return { kind: 'predicted', images: predicted, engine: model.engine };
     } catch (error) {
       // Some slots may still be filled: they are not used again.
       this.ring = null;

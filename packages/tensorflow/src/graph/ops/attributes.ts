@@ -29,7 +29,7 @@ export function broadcastShape(op: string, a: Tensor, b: Tensor): Shape {
         { op, a: a.shape, b: b.shape },
       );
     }
-    return Math.max(left, right);
+    return left === 1 ? right : left;
   });
 }
 

@@ -5,7 +5,7 @@ import { PageArgs, type Connection } from '../../graphql/connection.js';
 import type { RequestContext } from '../../graphql/request-context.js';
 import { TrainingRunType } from '../training-run/training-run.type.js';
 import type { ModelService } from './model-service.js';
-import { ModelConnection, ModelType } from './model.type.js';
+import { ModelConnection, ModelFilesType, ModelType } from './model.type.js';
 
 @Resolver(() => ModelType)
 export class ModelResolver {
@@ -21,6 +21,11 @@ export class ModelResolver {
   @Query(() => ModelConnection, { description: 'Newest first.' })
   models(@Args(() => PageArgs) page: PageArgs, @Ctx() { actor }: RequestContext): Promise<Connection<ModelType>> {
     return this.service.list(actor, page);
+  }
+
+  @FieldResolver(() => ModelFilesType)
+  files(@Root() model: ModelRecord, @Ctx() { actor }: RequestContext): Promise<ModelFilesType> {
+    return this.service.files(actor, model);
   }
 
   @FieldResolver(() => TrainingRunType)

@@ -15,4 +15,11 @@ export class ModelType {
   @Field(() => DateTime) createdAt!: string;
 }
 
+@ObjectType('ModelFiles', { description: 'Where to GET the two files that a model is, for 15 minutes.' })
+export class ModelFilesType {
+  @Field(() => String, { description: 'Tensors as safetensors, the optimiser’s included.' }) tensorsUrl!: string;
+  @Field(() => String, { description: 'JSON: variant, classes, conventions, recipe, and the SHA-256 of the tensors.' })
+  descriptionUrl!: string;
+}
+
 export const ModelConnection = connectionType(ModelType, 'Model');

@@ -54,6 +54,13 @@ export class PredictionResolver {
     return loaders.doneCount.load(job.id);
   }
 
+  @FieldResolver(() => [String], {
+    description: 'What computed it so far, with its version, such as `onnxruntime 1.30.0`; several where workers differ.',
+  })
+  engines(@Root() job: PredictionJobRecord, @Ctx() { loaders }: RequestContext): Promise<readonly string[]> {
+    return loaders.engines.load(job.id);
+  }
+
   @FieldResolver(() => String, {
     nullable: true,
     description: 'Where to GET the CSV (File, Label, probabilities, model, dataset version) for 15 minutes; null until SUCCEEDED.',
