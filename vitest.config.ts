@@ -19,7 +19,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           ...oneGraphql,
-          include: ['{packages,services}/*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/{testkit,benchmark}/**/*.test.ts'],
+          include: ['{packages,services}/*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/{testkit,benchmark,parity}/**/*.test.ts'],
           exclude: ['**/*.native.test.ts', '**/node_modules/**'],
           testTimeout: 20_000,
         },
