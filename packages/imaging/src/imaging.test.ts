@@ -226,10 +226,16 @@ describe('what a model is fed', () => {
     const bytes = await pixels(3).png().toBuffer();
     const once = await decodeForModel(bytes, 40);
     expect(sha256(await decodeForModel(bytes, 40))).toBe(sha256(once));
-    expect({ version: PREPROCESSING.version, png: sha256(once), jpeg: sha256(await decodeForModel(FIXED_JPEG, 40)) }).toEqual({
-      version: 1,
+    expect({
+      version: PREPROCESSING.version,
+      png: sha256(once),
+      jpeg: sha256(await decodeForModel(FIXED_JPEG, 40)),
+      enlarged: sha256(await decodeForModel(bytes, 100)),
+    }).toEqual({
+      version: 2,
       png: 'df6df5a17f42dcec03ade48ea68bb53ced4165b4aa54dda7039c9c7338a730f5',
       jpeg: '12929f6db5cd049d530c3ef5275375eb567fd77fc9be22b77c70cc3394490724',
+      enlarged: '9837bd6e82a5d93249027fb4b3c4a6788ce5d07f7ce0e7fb365cf0f1bb27090f',
     });
     expect(JSON.parse(JSON.stringify(PREPROCESSING))).toEqual(PREPROCESSING);
   });
