@@ -10,7 +10,7 @@ const A = -0.5;
  * does not exist: the weights inside are scaled to a sum of 1, as Pillow does.
  *
  * @param pixels [height, width, 3] uint8
- * @param sizePx side of the result, at least `width` and `height`
+ * @param sizePx side of the result, at least `width` and `height`, which are at least 4
  * @returns [sizePx, sizePx, 3] uint8
  */
 export function enlargeBicubic(pixels: Uint8Array, width: number, height: number, sizePx: number): Uint8Array {
@@ -18,23 +18,17 @@ export function enlargeBicubic(pixels: Uint8Array, width: number, height: number
   return stretchColumns(wide, height, sizePx);
 }
 
-interface Tap {
-  /** First pixel of the source; the following ones up to `weights.length` count too. */
-  readonly first: number;
-  readonly weights: readonly number[];
-}
-
 /** [rows, width, 3] → [rows, sizePx, 3], not rounded */
 function stretchRows(pixels: Uint8Array, rows: number, width: number, sizePx: number): Float32Array {
-  const taps = tapsOf(width, sizePx);
+  const { firsts, weights } = tapsOf(width, sizePx);
   const result = new Float32Array(rows * sizePx * CHANNELS);
   for (let row = 0, at = 0; row < rows; row++) {
-    for (const { first, weights } of taps) {
-      const from = (row * width + first) * CHANNELS;
-      for (let channel = 0; channel < CHANNELS; channel++, at++) {
-        let sum = 0;
-        for (let tap = 0; tap < weights.length; tap++) sum += weights[tap]! * pixels[from + tap * CHANNELS + channel]!;
-        result[at] = sum;
+    for (let column = 0; column < sizePx; column++) {
+      const tap = column * TAPS;
+      const [a, b, c, d] = [weights[tap]!, weights[tap + 1]!, weights[tap + 2]!, weights[tap + 3]!];
+      let from = (row * width + firsts[column]!) * CHANNELS;
+      for (let channel = 0; channel < CHANNELS; channel++, at++, from++) {
+        result[at] = a * pixels[from]! + b * pixels[from + CHANNELS]! + c * pixels[from + 2 * CHANNELS]! + d * pixels[from + 3 * CHANNELS]!;
       }
     }
   }
@@ -43,29 +37,35 @@ function stretchRows(pixels: Uint8Array, rows: number, width: number, sizePx: nu
 
 /** [height, sizePx, 3] → [sizePx, sizePx, 3] whole grey levels */
 function stretchColumns(pixels: Float32Array, height: number, sizePx: number): Uint8Array {
-  const rowLength = sizePx * CHANNELS;
-  const result = new Uint8ClampedArray(sizePx * rowLength);
-  tapsOf(height, sizePx).forEach(({ first, weights }, row) => {
-    for (let column = 0; column < rowLength; column++) {
-      let sum = 0;
-      for (let tap = 0; tap < weights.length; tap++) sum += weights[tap]! * pixels[(first + tap) * rowLength + column]!;
-      // Half up on every machine; the array itself would round halves to even.
-      result[row * rowLength + column] = Math.floor(sum + 0.5);
+  const { firsts, weights } = tapsOf(height, sizePx);
+  const length = sizePx * CHANNELS;
+  const result = new Uint8ClampedArray(sizePx * length);
+  for (let row = 0, at = 0; row < sizePx; row++) {
+    const tap = row * TAPS;
+    const [a, b, c, d] = [weights[tap]!, weights[tap + 1]!, weights[tap + 2]!, weights[tap + 3]!];
+    const from = firsts[row]! * length;
+    for (let i = from; i < from + length; i++, at++) {
+      const value = a * pixels[i]! + b * pixels[i + length]! + c * pixels[i + 2 * length]! + d * pixels[i + 3 * length]!;
+      // Half up; the array itself would round halves to even.
+      result[at] = Math.floor(value + 0.5);
     }
-  });
+  }
   return new Uint8Array(result.buffer);
 }
 
-function tapsOf(size: number, sizeOut: number): Tap[] {
-  return Array.from({ length: sizeOut }, (_, index) => {
+/** For each pixel of the result: the first of the four that it is made of, and their weights. At an edge the four lie inside, with weights of 0. */
+function tapsOf(size: number, sizeOut: number): { readonly firsts: Int32Array; readonly weights: Float64Array } {
+  const firsts = new Int32Array(sizeOut);
+  const weights = new Float64Array(sizeOut * TAPS);
+  for (let index = 0; index < sizeOut; index++) {
     const centre = ((index + 0.5) * size) / sizeOut - 0.5;
-    const before = Math.floor(centre) - (TAPS / 2 - 1);
-    const first = Math.max(0, before);
-    const count = Math.min(size, before + TAPS) - first;
-    const raw = Array.from({ length: count }, (_, tap) => kernel(centre - first - tap));
+    const first = Math.max(0, Math.min(size - TAPS, Math.floor(centre) - 1));
+    const raw = Array.from({ length: TAPS }, (_, tap) => kernel(centre - first - tap));
     const sum = raw.reduce((total, weight) => total + weight, 0);
-    return { first, weights: raw.map((weight) => weight / sum) };
-  });
+    firsts[index] = first;
+    raw.forEach((weight, tap) => (weights[index * TAPS + tap] = weight / sum));
+  }
+  return { firsts, weights };
 }
 
 /** Cubic convolution (Keys 1981, eq. 15); 0 from a distance of 2 on. */
