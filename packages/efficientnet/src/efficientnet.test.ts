@@ -1,32 +1,28 @@
 import { createHash } from 'node:crypto';
-import type { EfficientNetVariant } from '@roentgen/domain';
+import { EFFICIENTNET_VARIANT_NAMES } from '@roentgen/domain';
 import { viewEntry } from '@roentgen/tensorflow';
+import type { StateLayout } from '@roentgen/tensorflow';
 import { expect, test } from 'vitest';
+// Made by scripts/fixtures/make-pytorch-fixtures.py: what timm and torchvision say, in the order of the network.
+import facts from '../fixtures/shapes.json' with { type: 'json' };
 import { REFERENCE_CONVENTIONS } from './conventions.js';
 import type { ModelConventions } from './conventions.js';
 import { initializeModel } from './initialize.js';
 import { efficientNetSpec } from './spec.js';
 
-/** Trainable parameters with 1,000 classes, as torchvision and Keras count them, and timm those of Lite0. */
-const PARAMETER_COUNTS: Readonly<Record<EfficientNetVariant, number>> = {
-  B0: 5_288_548,
-  B1: 7_794_184,
-  B2: 9_109_994,
-  B3: 12_233_232,
-  B4: 19_341_616,
-  B5: 30_389_784,
-  B6: 43_040_704,
-  B7: 66_347_960,
-  Lite0: 4_652_008,
-};
+const { classes, variants } = facts;
 
-test.each(Object.entries(PARAMETER_COUNTS) as [EfficientNetVariant, number][])(
-  '%s with 1,000 classes has %i parameters',
-  (variant, count) => {
-    const spec = efficientNetSpec(variant, 1000);
-    expect(spec.parameters.entries.reduce((sum, { length }) => sum + length, 0)).toBe(count);
-  },
-);
+test.each(EFFICIENTNET_VARIANT_NAMES)('%s has the tensors of timm and torchvision, shape by shape', (variant) => {
+  const { parameters, statistics } = efficientNetSpec(variant, classes);
+  const shapes = ({ entries }: StateLayout) => entries.map(({ shape }) => shape.join('x'));
+  expect(shapes(parameters)).toEqual(variants[variant].parameters.split(' '));
+  expect(shapes(statistics)).toEqual(variants[variant].statistics.split(' '));
+  expect(parameters.entries.reduce((sum, { length }) => sum + length, 0)).toBe(variants[variant].count);
+});
+
+test('the shapes are those of both libraries, B0’s of the published size', () => {
+  expect(variants.B0).toMatchObject({ count: 5_288_548, agreed: ['timm tf_', 'timm', 'torchvision'] });
+});
 
 test('B3 is wider and deeper than B0, its head and stem are scaled', () => {
   const spec = efficientNetSpec('B3', 3);

@@ -3,6 +3,7 @@ import { EFFICIENTNET_VARIANT_NAMES } from '@roentgen/domain';
 import { viewEntry } from '@roentgen/tensorflow';
 import type { LayoutEntry, StateLayout } from '@roentgen/tensorflow';
 import { z } from 'zod';
+import type { MicroBatch } from '../micro-batch.js';
 import { ModelConventionsSchema } from '../preprocessing.js';
 import { decodeSafetensors } from '../safetensors.js';
 import type { NamedTensor } from '../safetensors.js';
@@ -75,4 +76,18 @@ function tensorValues({ name, shape, length }: LayoutEntry, gain: number): Float
   if (name.endsWith('/gamma')) return u.map((value) => gain + 0.1 * value);
   if (name.endsWith('/moving_variance')) return u.map((value) => 1.15 + 0.15 * value);
   return u.map((value) => 0.1 * value);
+}
+
+/** Twin of `images_and_labels` in scripts/fixtures/fixture_format.py. */
+export function fixtureBatch({
+  imageSizePx,
+  batchSize,
+  classes,
+}: Pick<ReferenceFixture, 'imageSizePx' | 'batchSize' | 'classes'>): MicroBatch {
+  return {
+    images: Uint8Array.from(pseudoRandom('images', batchSize * imageSizePx * imageSizePx * 3), (value) => value & 255),
+    labels: Int32Array.from({ length: batchSize }, (_, index) => (index * 37) % classes),
+    weights: Float32Array.from({ length: batchSize }, (_, index) => 1 + 0.5 * (index % 3)),
+    sampleIds: [],
+  };
 }

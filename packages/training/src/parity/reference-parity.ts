@@ -2,10 +2,9 @@ import { parseTrainingRecipe } from '@roentgen/domain';
 import { viewEntry } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import type { EfficientNetSpec } from '@roentgen/efficientnet';
-import type { MicroBatch } from '../micro-batch.js';
 import type { StepGradients } from '../step-gradients.js';
 import { TrainingSession } from '../training-session.js';
-import { fixtureVector, pseudoRandom, readReferenceFixture } from './reference-fixture.js';
+import { fixtureBatch, fixtureVector, readReferenceFixture } from './reference-fixture.js';
 import type { ReferenceFixture, ReferenceFixtureName } from './reference-fixture.js';
 
 /**
@@ -103,16 +102,6 @@ function createSession(binding: TensorFlowBinding, fixture: ReferenceFixture): T
     dropConnectRate: 0,
   });
   return TrainingSession.create({ binding, recipe, numClasses: classes, ...(conventions && { conventions }) });
-}
-
-/** Twin of `images_and_labels` in scripts/fixtures/fixture_format.py. */
-function fixtureBatch({ imageSizePx, batchSize, classes }: ReferenceFixture): MicroBatch {
-  return {
-    images: Uint8Array.from(pseudoRandom('images', batchSize * imageSizePx * imageSizePx * 3), (value) => value & 255),
-    labels: Int32Array.from({ length: batchSize }, (_, index) => (index * 37) % classes),
-    weights: Float32Array.from({ length: batchSize }, (_, index) => 1 + 0.5 * (index % 3)),
-    sampleIds: [],
-  };
 }
 
 function largestDistance(ours: Float32Array, theirs: Float32Array): number {
