@@ -29,9 +29,12 @@ const SAFETY = 1.25;
 
 type Sizes = Pick<RequestedRecipe, 'variant' | 'imageSizePx'>;
 
+/** What each image of a micro-batch took where the table was measured, bytes. */
+export const measuredPerImageBytes = ({ variant, imageSizePx }: Sizes): number => MEASURED[variant].bytesPerPixel * imageSizePx ** 2;
+
 /** What each image of a micro-batch takes of a worker's memory, bytes, with the safety margin. @param scale of the worker's own measurement */
-export function memoryPerImageBytes({ variant, imageSizePx }: Sizes, scale = 1): number {
-  return MEASURED[variant].bytesPerPixel * imageSizePx ** 2 * SAFETY * scale;
+export function memoryPerImageBytes(sizes: Sizes, scale = 1): number {
+  return measuredPerImageBytes(sizes) * SAFETY * scale;
 }
 
 /** What a training session with micro-batches of this size takes at its peak, bytes, with the safety margin. */

@@ -12,7 +12,8 @@ import type { Task } from './tasks.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const TASK_TIMEOUT_MS = 120_000;
+/** Each takes a few seconds; one that hangs must not hold the start up for ever. */
+const TASK_TIMEOUT_MS = 90_000;
 
 export interface StartOptions {
   readonly config: WorkerConfig;

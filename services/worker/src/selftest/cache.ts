@@ -17,7 +17,7 @@ export const selftestFolder = (environment: Environment): string =>
 /** SHA-256 over the names and contents of the program's files: the version of a package stays the same while its code is changed. */
 export function programDigest(): string {
   const hash = createHash('sha256');
-  const folders = [dirname(fileURLToPath(import.meta.url)), ...PROGRAM.map((name) => dirname(fileURLToPath(import.meta.resolve(name))))];
+  const folders = [dirname(fileURLToPath(import.meta.url)), ...PROGRAM.flatMap(folderOf)];
   for (const folder of folders) {
     const names = readdirSync(folder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && !/\.test\.\w+$/.test(entry.name))
@@ -25,6 +25,15 @@ export function programDigest(): string {
     for (const name of names.sort()) hash.update(name.slice(folder.length)).update(readFileSync(name));
   }
   return hash.digest('hex');
+}
+
+/** A program that was packed into fewer files has its packages in the folder of this one. */
+function folderOf(name: string): string[] {
+  try {
+    return [dirname(fileURLToPath(import.meta.resolve(name)))];
+  } catch {
+    return [];
+  }
 }
 
 /** Everything that the outcome depends on, as one name: machine, device, versions, settings. */

@@ -66,6 +66,7 @@ test('memory per image is the difference of two batches', () => {
     checkThat(true, { name: memoryName(MEMORY_CASES[index]), measured: '', bound: '', values: { takenBytes } });
   const [of, twice] = [memoryScaleOf([taken(0, 1e9), taken(1, 1.5e9)])!, memoryScaleOf([taken(0, 1e9), taken(1, 2e9)])!];
   expect(twice / of).toBeCloseTo(2);
+  expect(of).toBeCloseTo(0.5e9 / 14 / (2010 * 128 ** 2));
   expect(memoryScaleOf([taken(0, 1e9)])).toBeNull();
   expect(memoryScaleOf([taken(0, 1e9), taken(1, 1e9)])).toBeNull();
 });

@@ -1,7 +1,7 @@
 const MAX_LINES = 12;
 const MAX_CHARACTERS = 4_000;
 
-/** Keeps the end of what a process writes to standard error, without our own log: JSON lines have been read already. */
+/** Keeps the end of what a process writes to standard error, without our own log (JSON lines have been read already) and without stacks. */
 export class LastWords {
   private lines: string[] = [];
   private rest = '';
@@ -18,4 +18,7 @@ export class LastWords {
   }
 }
 
-const isProse = (line: string): boolean => line.trim() !== '' && !line.startsWith('{"level"');
+/** Frames of the stack that absl and Node print after the reason, and their headings: they would push the reason out. */
+const STACK = /^\s*(@\s+0x|\d+: \S)|stack trace/;
+
+const isProse = (line: string): boolean => line.trim() !== '' && !line.startsWith('{"level"') && !STACK.test(line);

@@ -46,3 +46,11 @@ test('last words are the last lines that are no log, whole or in pieces', () => 
   words.add(' a line');
   expect(words.text.split('\n')).toEqual([...Array.from({ length: 11 }, (_, i) => `line ${i + 10}`), 'F half of a line']);
 });
+
+test('the reason stays, however long the stack is that follows it', () => {
+  const words = new LastWords();
+  words.add('F0000 tensor.cc:901] Check failed: 1 == dims() (1 vs. 4)\n*** Check failure stack trace: ***\n');
+  for (let frame = 0; frame < 40; frame++) words.add(`    @     0x7f12${frame}  tensorflow::Run()\n`);
+  words.add('----- Native stack trace -----\n\n 1: 0xd3a3c0  [/usr/bin/node]\n');
+  expect(words.text).toBe('F0000 tensor.cc:901] Check failed: 1 == dims() (1 vs. 4)');
+});
