@@ -5,7 +5,7 @@ import { ChunkStore, Database, EventStore } from '@roentgen/database';
 import { idFromUuid, metric, newId, uuidOf, type ChunkId, type RunId } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { RemoteError } from '@roentgen/messaging';
-import { ChunkClaim, ChunkResult } from '@roentgen/protocol';
+import { ChunkClaim, ChunkResult, WorkerRegistration } from '@roentgen/protocol';
 import { seedPendingFiles, seedProject, seedRun, type SeededProject } from '../testkit/rows.js';
 import { ScriptedWorker } from '../testkit/scripted-worker.js';
 
@@ -139,6 +139,51 @@ test('a queued run goes to an idle worker, its events become rows, and its end m
     { variant: 'B0', classes: ['a', 'b'] },
   ]);
 });
+
+test('a run goes to a worker that it fits into and that takes work, with micro-batches that are settled then and shown', async () => {
+  const worker = async (name: string, gib: number, ineligibleReason: string | null = null) => {
+    const started = await startWorker(name);
+    const settings = { memoryScale: 1, intraOpThreads: 0, interOpThreads: 0, xla: false, deterministicOps: false };
+    started.runtime = { ...settings, memoryBudgetBytes: gib * 2 ** 30, ineligibleReason };
+    return started;
+  };
+  await worker('a-small', 4);
+  await worker('b-broken', 80, 'its self-test failed: parity loss');
+  await vi.waitFor(async () => expect(await registered()).toEqual(['a-small', 'b-broken']), eventually);
+  const runId = await seedRun(database, seeded, { variant: 'B7', globalBatchSize: 32 });
+  await vi.waitFor(async () => expect(await column(runId, 'status_code')).toBe('NO_WORKER_FITS'), eventually);
+  expect(await column(runId, 'status_message')).toMatch(/^B7 at 600 px needs .* the largest worker may use 4\.0 GiB/);
+  const large = await worker('c-large', 40);
+  const offer = await large.nextOffer();
+  expect(offer).toMatchObject({ runId, recipe: { variant: 'B7', microBatchSize: 8 } });
+  expect(await column(runId, "recipe ->> 'microBatchSize'")).toBe('8');
+  expect(await column(runId, 'status_message')).toBeNull();
+  expect((await log(runId))[0]?.message).toBe('attempt 1 on c-large, micro-batches of 8');
+});
+
+test('what a worker registers of its machine replaces what it registered before', async () => {
+  const worker = await startWorker('w1');
+  const selftest = { level: 'quick' as const, at: '2026-01-02T03:04:05.000Z', seconds: 2, tensorflowVersion: null, checks: [], speeds: [] };
+  for (const verdict of ['FAIL', 'PASS'] as const)
+    await worker.bus.request(
+      WorkerRegistration,
+      [worker.workerId],
+      { workerId: worker.workerId, selftest: { ...selftest, verdict } },
+      { timeoutMs: 5_000 },
+    );
+  const rows = await database.query('read', 'select verdict from worker_selftests where worker_id = $1', [uuidOf(worker.workerId)]);
+  expect(rows).toEqual([{ verdict: 'PASS' }]);
+});
+
+/** Names of the workers whose memory is written down. */
+async function registered(): Promise<unknown> {
+  const rows = await database.query(
+    'read',
+    `select name from workers where memory_budget_bytes is not null and id = any ($1::uuid[]) order by name`,
+    [workers.map(({ workerId }) => uuidOf(workerId))],
+  );
+  return rows.map((row) => (row as { name: string }).name);
+}
 
 test('a worker that goes silent loses its run to another, which goes on from the checkpoint; back again it can write nothing', async () => {
   const first = await startWorker('w1');

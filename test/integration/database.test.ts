@@ -130,6 +130,7 @@ test('coordinators that write down the same workers in another order do not bloc
     state: 'IDLE',
     runId: null,
     residentBytes: 0,
+    runtime: null,
     startedAt: new Date(0).toISOString(),
     silentMs: 0,
   });

@@ -185,6 +185,7 @@ test('runs, models and jobs of another project are not found, and a worker’s r
     state: 'TRAINING',
     runId,
     residentBytes: 5_000_000_000,
+    runtime: null,
     startedAt,
     silentMs: 0,
   } as const;

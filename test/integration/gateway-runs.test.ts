@@ -90,6 +90,23 @@ test('a run is queued with its whole recipe, its first event, and a call to the 
   await Promise.all([bus.close(), admin.close()]);
 });
 
+test('what a recipe leaves out is what its variant was designed with; the micro-batch waits for the workers', async () => {
+  const recipeOf = async (recipe: object) =>
+    at(
+      await harness().ask(
+        token,
+        `{ trainingRun(id: "${await startedRun({ recipe })}") { recipe { imageSizePx dropoutRate globalBatchSize microBatchSize } } }`,
+      ),
+      'trainingRun.recipe',
+    );
+  expect(await recipeOf({ variant: 'b3', globalBatchSize: 8 })).toEqual({
+    ...{ imageSizePx: 300, dropoutRate: 0.3, globalBatchSize: 8, microBatchSize: null },
+  });
+  expect(await recipeOf({ variant: 'b3', imageSizePx: 64, dropoutRate: 0, microBatchSize: 4 })).toEqual({
+    ...{ imageSizePx: 64, dropoutRate: 0, globalBatchSize: 16, microBatchSize: 4 },
+  });
+});
+
 test('a recipe that breaks rules is refused with value, rule and fix, and no run is made', async () => {
   const before = at(await harness().ask(token, '{ trainingRuns { totalCount } }'), 'trainingRuns.totalCount');
   expect(await start({ recipe: { globalBatchSize: 50, microBatchSize: 16 } })).toMatchObject({

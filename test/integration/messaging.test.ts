@@ -104,6 +104,7 @@ const heartbeat = {
   progressCounter: 0,
   startedAt: '2026-01-02T03:04:05.000Z',
   residentBytes: 1,
+  runtime: null,
 };
 const offer = {
   ...held,

@@ -40,12 +40,12 @@ export async function seedProject(database: Database): Promise<SeededProject> {
 }
 
 /** A queued run of the project. */
-export async function seedRun(database: Database, seeded: SeededProject): Promise<RunId> {
+export async function seedRun(database: Database, seeded: SeededProject, recipe: object = { variant: 'B0' }): Promise<RunId> {
   const runId = newId('run');
   await database.query(
     'seed',
-    `insert into training_runs (id, project_id, name, dataset_version_id, recipe, epochs, created_by) values ($1, $2, 'r', $3, '{"variant":"B0"}', 1, $4)`,
-    [runId, seeded.projectId, seeded.datasetVersionId, seeded.tokenId].map(uuidOf),
+    `insert into training_runs (id, project_id, name, dataset_version_id, recipe, epochs, created_by) values ($1, $2, 'r', $3, $5::jsonb, 1, $4)`,
+    [...[runId, seeded.projectId, seeded.datasetVersionId, seeded.tokenId].map(uuidOf), JSON.stringify(recipe)],
   );
   return runId;
 }

@@ -1,4 +1,4 @@
-import { newId, type RunEventInput, type WorkerId } from '@roentgen/domain';
+import { newId, type RunEventInput, type WorkerId, type WorkerRuntime } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { Bus } from '@roentgen/messaging';
 import { AttemptOffer, AttemptStop, RecordEvents, WorkerHeartbeat, type HeldAttempt } from '@roentgen/protocol';
@@ -17,6 +17,8 @@ export class ScriptedWorker {
   readonly stops: z.infer<typeof AttemptStop.schema>[] = [];
   /** Why it takes no attempt; null when it does. */
   refusal: string | null = null;
+  /** What its heartbeats tell of how it computes. */
+  runtime: WorkerRuntime | null = null;
   private held: HeldAttempt | null = null;
   private readonly offers: Offer[] = [];
   private readonly waiting: ((offer: Offer) => void)[] = [];
@@ -122,6 +124,7 @@ export class ScriptedWorker {
       progressCounter: this.eventCount,
       startedAt: new Date(0).toISOString(),
       residentBytes: 0,
+      runtime: this.runtime,
     });
   }
 }

@@ -30,8 +30,8 @@ export interface System extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** What makes waiting short where the defaults are made for a slow network. */
-const QUICK = { COORDINATOR_TICK_MS: '100', WORKER_HEARTBEAT_MS: '250' };
+/** What makes waiting short where the defaults are made for a slow network, and for machines that nobody has tried yet. */
+const QUICK = { COORDINATOR_TICK_MS: '100', WORKER_HEARTBEAT_MS: '250', WORKER_SELFTEST: 'off' };
 
 /** Starts gateway, coordinator and workers and returns when all of them are ready. Processes that end by themselves stay ended. */
 export async function startSystem(stack: StackConnections, options: SystemOptions = {}): Promise<System> {

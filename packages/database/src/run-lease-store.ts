@@ -22,6 +22,7 @@ const LeasedRunRow = z
     weights_sha256: z.string().nullable(),
     weights_bytes: z.number().nullable(),
     attempts: z.number(),
+    train_samples: z.number().nullable(),
   })
   .transform((row) => ({
     runId: row.id,
@@ -45,6 +46,8 @@ const LeasedRunRow = z
         ? { weightSetId: row.weights_id, name: row.weights_name, sha256: row.weights_sha256, bytes: row.weights_bytes }
         : null,
     attempts: row.attempts,
+    /** Size of the train split; null of a run that was started before this was kept. */
+    trainSamples: row.train_samples,
   }));
 
 /** A run that this coordinator owns, with all that an attempt at it needs. */
@@ -89,7 +92,8 @@ const LEASED_COLUMNS = `
   v.manifest_key, encode(v.manifest_sha256, 'hex') as manifest_sha256, v.classes,
   c.id as checkpoint_id, c.object_key as checkpoint_key, encode(c.sha256, 'hex') as checkpoint_sha256, c.bytes as checkpoint_bytes,
   w.id as weights_id, w.name as weights_name, encode(w.sha256, 'hex') as weights_sha256, w.bytes as weights_bytes,
-  (select count(*) from attempts a where a.run_id = r.id and ${CHARGED_ATTEMPTS}) as attempts`;
+  (select count(*) from attempts a where a.run_id = r.id and ${CHARGED_ATTEMPTS}) as attempts,
+  r.train_samples`;
 
 /** Who owns a run (one coordinator), and who works on it (one attempt): rows decide, messages only wake. */
 export class RunLeaseStore {
@@ -207,6 +211,25 @@ export class RunLeaseStore {
       [uuidOf(attempt.attemptId), uuidOf(attempt.runId), attempt.generation, attempt.token, uuidOf(attempt.workerId), attempt.workerName],
     );
     return z.object({ number: z.number() }).parse(rows[0]);
+  }
+
+  /** Settles the micro-batch of a run that was started without one; one that is settled stays. */
+  async settleMicroBatch(tx: Queryable, runId: RunId, microBatchSize: number): Promise<void> {
+    await tx.query(
+      'settle_micro_batch',
+      `update training_runs set recipe = recipe || jsonb_build_object('microBatchSize', $2::int) where id = $1 and recipe ->> 'microBatchSize' is null`,
+      [uuidOf(runId), microBatchSize],
+    );
+  }
+
+  /** Says why a queued run waits; taken back when it is given to a worker. */
+  async explainWait(runId: RunId, why: { code: string; message: string }): Promise<void> {
+    await this.db.query(
+      'explain_wait',
+      `update training_runs set status_code = $2, status_message = $3
+        where id = $1 and status = 'QUEUED' and (status_code, status_message) is distinct from ($2, $3)`,
+      [uuidOf(runId), why.code, why.message],
+    );
   }
 
   /** Ends an attempt that has not ended yet, and is in one of the states; false when it already had. */

@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import {
   RUN_STATUSES,
-  TrainingRecipeSchema,
+  RequestedRecipeSchema,
   idColumn,
   uuidOf,
   type DatasetVersionId,
   type ProjectId,
   type RunId,
+  type RequestedRecipe,
   type RunStatus,
   type TokenId,
-  type TrainingRecipe,
   type WeightSetId,
 } from '@roentgen/domain';
 import type { Database, Queryable } from './database.js';
@@ -23,7 +23,7 @@ const RunRow = z
     id: idColumn('run'),
     name: z.string(),
     dataset_version_id: idColumn('dsv'),
-    recipe: TrainingRecipeSchema,
+    recipe: RequestedRecipeSchema,
     status: z.enum(RUN_STATUSES),
     status_code: z.string().nullable(),
     status_message: z.string().nullable(),
@@ -101,9 +101,11 @@ export interface NewTrainingRun {
   readonly projectId: ProjectId;
   readonly name: string;
   readonly datasetVersionId: DatasetVersionId;
-  readonly recipe: TrainingRecipe;
+  readonly recipe: RequestedRecipe;
   readonly initialWeightsId: WeightSetId | null;
   readonly createdBy: TokenId;
+  /** Size of the version's train split. */
+  readonly trainSamples: number;
 }
 
 export interface RunFilter {
@@ -121,7 +123,8 @@ export class RunStore {
   async create(tx: Queryable, run: NewTrainingRun): Promise<void> {
     await tx.query(
       'create_run',
-      'insert into training_runs (id, project_id, name, dataset_version_id, recipe, epochs, created_by, initial_weights_id) values ($1, $2, $3, $4, $5::jsonb, $6, $7, $8)',
+      `insert into training_runs (id, project_id, name, dataset_version_id, recipe, epochs, created_by, initial_weights_id, train_samples)
+       values ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9)`,
       [
         uuidOf(run.id),
         uuidOf(run.projectId),
@@ -131,6 +134,7 @@ export class RunStore {
         run.recipe.epochs,
         uuidOf(run.createdBy),
         run.initialWeightsId === null ? null : uuidOf(run.initialWeightsId),
+        run.trainSamples,
       ],
     );
   }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DEVICES, idColumn, uuidOf, type ProjectId } from '@roentgen/domain';
+import { DEVICES, SelftestSummarySchema, idColumn, uuidOf, type ProjectId, type WorkerMemory } from '@roentgen/domain';
 import type { Database } from './database.js';
 import { timeKey, timePage, type Page, type PageRequest } from './page.js';
 
@@ -16,6 +16,13 @@ const WorkerRow = z
     resident_bytes: z.number(),
     started_at: z.string(),
     last_seen_at: z.string(),
+    memory_budget_bytes: z.number().nullable(),
+    intra_op_threads: z.number(),
+    inter_op_threads: z.number(),
+    xla: z.boolean(),
+    deterministic_ops: z.boolean(),
+    ineligible_reason: z.string().nullable(),
+    selftest: SelftestSummarySchema.nullable(),
   })
   .transform((row) => ({
     id: row.id,
@@ -29,6 +36,13 @@ const WorkerRow = z
     residentBytes: row.resident_bytes,
     startedAt: row.started_at,
     lastSeenAt: row.last_seen_at,
+    memoryBudgetBytes: row.memory_budget_bytes,
+    intraOpThreads: row.intra_op_threads,
+    interOpThreads: row.inter_op_threads,
+    xla: row.xla,
+    deterministicOps: row.deterministic_ops,
+    ineligibleReason: row.ineligible_reason,
+    selftest: row.selftest,
   }));
 export type WorkerRecord = z.infer<typeof WorkerRow>;
 
@@ -41,15 +55,31 @@ export class WorkerStore {
     const rows = await this.db.query(
       'list_workers',
       `select w.id, w.name, w.version, w.device, w.device_name, w.state, w.last_seen_at > now() - $2 * interval '1 millisecond' as online,
-              r.id as run_id, w.resident_bytes, w.started_at, w.last_seen_at, w.started_at::text as key_at, w.id as key_id
+              r.id as run_id, w.resident_bytes, w.started_at, w.last_seen_at, w.started_at::text as key_at, w.id as key_id,
+              w.memory_budget_bytes, w.intra_op_threads, w.inter_op_threads, w.xla, w.deterministic_ops, w.ineligible_reason,
+              case when s.worker_id is not null then jsonb_build_object(
+                'verdict', s.verdict, 'level', s.level, 'at', to_char(s.made_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                'seconds', s.seconds, 'tensorflowVersion', s.tensorflow_version, 'checks', s.checks, 'speeds', s.speeds) end as selftest
          from workers w
          left join training_runs r on r.id = w.run_id and r.project_id = $1
+         left join worker_selftests s on s.worker_id = w.id
         where $3::timestamptz is null or (w.started_at, w.id) < ($3::timestamptz, $4::uuid)
         order by w.started_at desc, w.id desc
         limit $5`,
       [uuidOf(projectId), onlineWithinMs, ...timeKey(page), page.limit + 1],
     );
     return timePage(rows, page.limit, (row) => WorkerRow.parse(row));
+  }
+
+  /** What fits into the workers that are there and take work. */
+  async memories(onlineWithinMs: number): Promise<WorkerMemory[]> {
+    const rows = await this.db.query(
+      'worker_memories',
+      `select memory_budget_bytes as "memoryBudgetBytes", memory_scale as "memoryScale" from workers
+        where last_seen_at > now() - $1 * interval '1 millisecond' and ineligible_reason is null and state <> 'STOPPING'`,
+      [onlineWithinMs],
+    );
+    return z.object({ memoryBudgetBytes: z.number().nullable(), memoryScale: z.number() }).array().parse(rows);
   }
 
   async count(): Promise<number> {

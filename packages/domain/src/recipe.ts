@@ -1,11 +1,25 @@
 import { z } from 'zod';
 import { InvalidInputError, type InputIssue } from './errors.js';
+import { largestMicroBatch } from './micro-batch-size.js';
 import { AugmentationSchema, AUGMENTATION_PRESETS, withAugmentationOf } from './recipe-augmentation.js';
 import { OptimizerSchema, ScheduleSchema, UPDATE_FIELDS } from './recipe-optimization.js';
 
 /** EfficientNet variants by the names of the paper (Tan & Le 2019, table 1 and §5); Lite0 is the authors' network for small devices. */
 export const EFFICIENTNET_VARIANT_NAMES = ['B0', 'B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'Lite0'] as const;
 export type EfficientNetVariant = (typeof EFFICIENTNET_VARIANT_NAMES)[number];
+
+/** What a variant was designed with: side of its images in px, and dropout before the classifier (Tan & Le 2019, and the authors' code). */
+export const EFFICIENTNET_DESIGN: Readonly<Record<EfficientNetVariant, { readonly resolutionPx: number; readonly dropoutRate: number }>> = {
+  B0: { resolutionPx: 224, dropoutRate: 0.2 },
+  B1: { resolutionPx: 240, dropoutRate: 0.2 },
+  B2: { resolutionPx: 260, dropoutRate: 0.3 },
+  B3: { resolutionPx: 300, dropoutRate: 0.3 },
+  B4: { resolutionPx: 380, dropoutRate: 0.4 },
+  B5: { resolutionPx: 456, dropoutRate: 0.4 },
+  B6: { resolutionPx: 528, dropoutRate: 0.5 },
+  B7: { resolutionPx: 600, dropoutRate: 0.5 },
+  Lite0: { resolutionPx: 224, dropoutRate: 0.2 },
+};
 
 /** `b3`, `B3` and `efficientnet-b3` all name B3, `efficientnet-lite0` names Lite0; null for a name that is none. */
 export function parseVariantName(name: string): EfficientNetVariant | null {
@@ -23,8 +37,8 @@ const VariantSchema = z.string().transform((name, ctx): EfficientNetVariant => {
   return z.NEVER;
 });
 
-const wholeNumber = (min: number, max: number, fallback: number) =>
-  z.number().int(`must be a whole number`).min(min, `must be at least ${min}`).max(max, `must be at most ${max}`).default(fallback);
+const wholeNumber = (min: number, max: number) =>
+  z.number().int(`must be a whole number`).min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
 const fraction = (min: number, max: number, fallback: number) =>
   z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`).default(fallback);
 
@@ -32,29 +46,30 @@ const RecipeFields = z.object({
   variant: VariantSchema.default('B0'),
   /** The weight set that training starts from, by name or id (stored by id); null: random weights. */
   initialWeights: z.string().min(1, 'must not be empty: leave it out to start from random weights').max(200).nullable().default(null),
-  /** Side of the square images that the network sees, px. */
-  imageSizePx: wholeNumber(32, 1024, 224),
-  epochs: wholeNumber(1, 10_000, 5),
+  /** Side of the square images that the network sees, px; left out: what the variant was designed for. */
+  imageSizePx: wholeNumber(32, 1024).optional(),
+  epochs: wholeNumber(1, 10_000).default(5),
   /** Samples per optimiser update, over all workers. */
-  globalBatchSize: wholeNumber(1, 65_536, 16),
-  /** Samples per session call; every step consists of whole micro-batches. */
-  microBatchSize: wholeNumber(1, 4_096, 16),
+  globalBatchSize: wholeNumber(1, 65_536).default(16),
+  /** Samples per session call; every step consists of whole micro-batches. null: as many as fit, decided when the run is first given to a worker. */
+  microBatchSize: wholeNumber(1, 4_096).nullable().default(null),
   learningRate: z.number().positive('must be above 0').max(1000, 'must be at most 1000').default(1e-3),
   optimizer: OptimizerSchema.default({ kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }),
   schedule: ScheduleSchema.default({ kind: 'cosine', warmupSteps: 0, finalFraction: 0 }),
   ...UPDATE_FIELDS,
   labelSmoothing: fraction(0, 0.5, 0),
-  dropoutRate: fraction(0, 0.9, 0.2),
+  /** Before the classifier; left out: that of the variant. */
+  dropoutRate: z.number().min(0, 'must be at least 0').max(0.9, 'must be at most 0.9').optional(),
   /** Stochastic depth: the chance that the last block's residual branch is dropped; earlier blocks less, in proportion to their depth. */
   dropConnectRate: fraction(0, 0.9, 0.2),
   /** Batch norm uses each micro-batch's own statistics, or the running ones of the weights it started from. */
   batchNorm: z.enum(['batch', 'frozen']).default('batch'),
   /** How much of the running statistics is kept at each step. */
   batchNormMomentum: fraction(0, 0.99999, 0.99),
-  seed: wholeNumber(0, 2_147_483_647, 0),
+  seed: wholeNumber(0, 2_147_483_647).default(0),
   augmentation: AugmentationSchema.default(AUGMENTATION_PRESETS.none),
   /** A checkpoint after every so many epochs, and always after the last. */
-  checkpointEveryEpochs: wholeNumber(1, 10_000, 1),
+  checkpointEveryEpochs: wholeNumber(1, 10_000).default(1),
 });
 
 /** What has to fit together; checked also when another field is wrong, so that a caller hears of everything at once. */
@@ -62,6 +77,11 @@ const BatchFields = RecipeFields.pick({ globalBatchSize: true, microBatchSize: t
 
 function batchIssues({ globalBatchSize, microBatchSize, batchNorm }: z.infer<typeof BatchFields>): { path: string; message: string }[] {
   const issues: { path: string; message: string }[] = [];
+  if (microBatchSize === null) {
+    if (batchNorm === 'frozen' || globalBatchSize > 1) return issues;
+    const message = `globalBatchSize 1 is too small for batchNorm "batch": statistics of one image say nothing. Use at least 2, or batchNorm "frozen".`;
+    return [{ path: 'globalBatchSize', message }];
+  }
   if (globalBatchSize % microBatchSize !== 0)
     issues.push({ path: 'globalBatchSize', message: divisibilityAdvice(globalBatchSize, microBatchSize) });
   if (batchNorm === 'batch' && microBatchSize < 2) {
@@ -71,14 +91,26 @@ function batchIssues({ globalBatchSize, microBatchSize, batchNorm }: z.infer<typ
   return issues;
 }
 
-/** Everything that decides the result of a training run besides its dataset version; stored with the run as it was resolved. */
-export const TrainingRecipeSchema = z.preprocess(
+/** What a user asks for, with every default filled in but the micro-batch, which may wait for the worker; stored with the run. */
+export const RequestedRecipeSchema = z.preprocess(
   withAugmentationOf,
   RecipeFields.superRefine((recipe, ctx) => {
     for (const { path, message } of batchIssues(recipe)) ctx.addIssue({ code: 'custom', path: [path], message });
+  }).transform(({ imageSizePx, dropoutRate, ...recipe }) => {
+    const design = EFFICIENTNET_DESIGN[recipe.variant];
+    return { ...recipe, imageSizePx: imageSizePx ?? design.resolutionPx, dropoutRate: dropoutRate ?? design.dropoutRate };
   }),
 );
+export type RequestedRecipe = z.infer<typeof RequestedRecipeSchema>;
 
+/** Micro-batch where nobody knows how much fits. */
+export const USUAL_MICRO_BATCH = 16;
+
+/** Everything that decides the result of a training run besides its dataset version. */
+export const TrainingRecipeSchema = RequestedRecipeSchema.transform((recipe) => ({
+  ...recipe,
+  microBatchSize: recipe.microBatchSize ?? largestMicroBatch(recipe.globalBatchSize, USUAL_MICRO_BATCH),
+}));
 export type TrainingRecipe = z.infer<typeof TrainingRecipeSchema>;
 
 /** A recipe that breaks a rule; every issue is listed. */
@@ -86,9 +118,13 @@ export class InvalidRecipeError extends InvalidInputError {
   override readonly code = 'INVALID_RECIPE';
 }
 
+type Checked<Recipe> = { readonly ok: true; readonly recipe: Recipe } | { readonly ok: false; readonly issues: readonly InputIssue[] };
+
 /** The recipe with its defaults filled in, or all that is wrong with it. `{}` is a valid input. */
-export function checkTrainingRecipe(input: unknown): { ok: true; recipe: TrainingRecipe } | { ok: false; issues: readonly InputIssue[] } {
-  const parsed = TrainingRecipeSchema.safeParse(input);
+export const checkTrainingRecipe = (input: unknown): Checked<TrainingRecipe> => check(TrainingRecipeSchema, input);
+
+function check<Recipe>(schema: z.ZodType<Recipe>, input: unknown): Checked<Recipe> {
+  const parsed = schema.safeParse(input);
   if (parsed.success) return { ok: true, recipe: parsed.data };
   const issues = parsed.error.issues.map((issue) => ({ field: ['recipe', ...issue.path].join('.'), message: issue.message }));
   return { ok: false, issues: [...issues, ...hiddenBatchIssues(input, issues)] };
@@ -104,8 +140,13 @@ function hiddenBatchIssues(input: unknown, known: readonly InputIssue[]): InputI
 }
 
 /** @throws InvalidRecipeError listing every issue */
-export function parseTrainingRecipe(input: unknown): TrainingRecipe {
-  const checked = checkTrainingRecipe(input);
+export const parseTrainingRecipe = (input: unknown): TrainingRecipe => parse(TrainingRecipeSchema, input);
+
+/** Like parseTrainingRecipe, but a micro-batch that was left out stays open. @throws InvalidRecipeError listing every issue */
+export const parseRequestedRecipe = (input: unknown): RequestedRecipe => parse(RequestedRecipeSchema, input);
+
+function parse<Recipe>(schema: z.ZodType<Recipe>, input: unknown): Recipe {
+  const checked = check(schema, input);
   if (checked.ok) return checked.recipe;
   throw new InvalidRecipeError(checked.issues.map((issue) => `${issue.field}: ${issue.message}`).join('; '), checked.issues);
 }

@@ -1,4 +1,4 @@
-import type { EfficientNetVariant } from '@roentgen/domain';
+import { EFFICIENTNET_DESIGN as DESIGN, type EfficientNetVariant } from '@roentgen/domain';
 import { LITE_CONVENTIONS, REFERENCE_CONVENTIONS } from './conventions.js';
 import type { ModelConventions } from './conventions.js';
 
@@ -29,13 +29,13 @@ const LITE = { hasSqueezeExcite: false, scalesEnds: false, conventions: LITE_CON
  * networks come from too: tensorflow/tpu, models/official/efficientnet).
  */
 export const EFFICIENTNET_VARIANTS: Readonly<Record<EfficientNetVariant, VariantFacts>> = {
-  B0: { ...PAPER, width: 1.0, depth: 1.0, resolutionPx: 224, dropoutRate: 0.2 },
-  B1: { ...PAPER, width: 1.0, depth: 1.1, resolutionPx: 240, dropoutRate: 0.2 },
-  B2: { ...PAPER, width: 1.1, depth: 1.2, resolutionPx: 260, dropoutRate: 0.3 },
-  B3: { ...PAPER, width: 1.2, depth: 1.4, resolutionPx: 300, dropoutRate: 0.3 },
-  B4: { ...PAPER, width: 1.4, depth: 1.8, resolutionPx: 380, dropoutRate: 0.4 },
-  B5: { ...PAPER, width: 1.6, depth: 2.2, resolutionPx: 456, dropoutRate: 0.4 },
-  B6: { ...PAPER, width: 1.8, depth: 2.6, resolutionPx: 528, dropoutRate: 0.5 },
-  B7: { ...PAPER, width: 2.0, depth: 3.1, resolutionPx: 600, dropoutRate: 0.5 },
-  Lite0: { ...LITE, width: 1.0, depth: 1.0, resolutionPx: 224, dropoutRate: 0.2 },
+  B0: { ...PAPER, ...DESIGN.B0, width: 1.0, depth: 1.0 },
+  B1: { ...PAPER, ...DESIGN.B1, width: 1.0, depth: 1.1 },
+  B2: { ...PAPER, ...DESIGN.B2, width: 1.1, depth: 1.2 },
+  B3: { ...PAPER, ...DESIGN.B3, width: 1.2, depth: 1.4 },
+  B4: { ...PAPER, ...DESIGN.B4, width: 1.4, depth: 1.8 },
+  B5: { ...PAPER, ...DESIGN.B5, width: 1.6, depth: 2.2 },
+  B6: { ...PAPER, ...DESIGN.B6, width: 1.8, depth: 2.6 },
+  B7: { ...PAPER, ...DESIGN.B7, width: 2.0, depth: 3.1 },
+  Lite0: { ...LITE, ...DESIGN.Lite0, width: 1.0, depth: 1.0 },
 };

@@ -20,6 +20,7 @@ export const ROLE_PERMISSIONS: Readonly<Record<ServiceRole, SubjectPermissions>>
     publish: ['*.control.*.*', '*.live.*', '*.work.*', '$JS.API.>', '_INBOX_worker.>'],
     subscribe: [
       '*.worker.heartbeat.*',
+      '*.worker.register.*',
       '*.events.record.*',
       '*.chunk.claim.*',
       '*.chunk.result.*',
@@ -30,6 +31,7 @@ export const ROLE_PERMISSIONS: Readonly<Record<ServiceRole, SubjectPermissions>>
   worker: {
     publish: [
       '*.worker.heartbeat.*',
+      '*.worker.register.*',
       '*.events.record.*',
       '*.chunk.claim.*',
       '*.chunk.result.*',

@@ -14,6 +14,7 @@ import {
   RecordEvents,
   UnknownVersionError,
   WorkerHeartbeat,
+  WorkerRegistration,
   decodeMessage,
   decodeReply,
   encodeMessage,
@@ -59,6 +60,15 @@ const MESSAGES: ReadonlyArray<{ message: Message<string, readonly string[], unkn
       progressCounter: 0,
       startedAt: '2026-01-02T03:04:05.000Z',
       residentBytes: 1,
+      runtime: {
+        memoryBudgetBytes: 2 ** 33,
+        memoryScale: 1.1,
+        intraOpThreads: 0,
+        interOpThreads: 2,
+        xla: false,
+        deterministicOps: false,
+        ineligibleReason: null,
+      },
     },
     bad: {
       'an id of another kind': { workerId: newId('run') },
@@ -69,7 +79,24 @@ const MESSAGES: ReadonlyArray<{ message: Message<string, readonly string[], unkn
       'no name': { name: '' },
       'a date that is none': { startedAt: 'yesterday' },
       'a negative counter': { progressCounter: -1 },
+      'memory of 0': { runtime: { memoryBudgetBytes: 0 } },
     },
+  },
+  {
+    message: WorkerRegistration,
+    good: {
+      workerId: worker,
+      selftest: {
+        verdict: 'FAIL',
+        level: 'quick',
+        at: '2026-01-02T03:04:05.000Z',
+        seconds: 20,
+        tensorflowVersion: '2.21.0',
+        checks: [{ name: 'device', verdict: 'FAIL', measured: 'none', bound: 'a device' }],
+        speeds: [{ variant: 'B0', imageSizePx: 128, batchSize: 4, imagesPerSecond: 12.5, peakBytes: 10 }],
+      },
+    },
+    bad: { 'no self-test': { selftest: null }, 'an unknown verdict': { selftest: { verdict: 'MAYBE' } } },
   },
   {
     message: AttemptOffer,

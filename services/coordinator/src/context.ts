@@ -31,6 +31,7 @@ export interface CoordinatorContext {
   readonly registry: WorkerRegistry;
   readonly recorder: Recorder;
   readonly scheduler: Scheduler;
+  readonly presence: WorkerPresenceStore;
   readonly chunks: ChunkDesk;
   readonly predictions: PredictionFinisher;
 }
@@ -51,6 +52,7 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
   const registry = new WorkerRegistry(config.scheduling.workerLostMs, clock);
   const chunkStore = new ChunkStore(database);
   const chunkWork = new ChunkWorkStore(database);
+  const presence = new WorkerPresenceStore(database);
   return {
     id,
     config,
@@ -60,6 +62,7 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
     bus,
     objects,
     registry,
+    presence,
     recorder: new Recorder({
       database,
       events,
@@ -77,7 +80,7 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
       events,
       live,
       registry,
-      presence: new WorkerPresenceStore(database),
+      presence,
       clock,
       logger,
       options: config.scheduling,

@@ -1,6 +1,6 @@
 import { assertNever } from '@roentgen/domain';
 import type { Subscription } from '@roentgen/messaging';
-import { ChunkClaim, ChunkResult, CoordinatorWake, RecordEvents, WorkerHeartbeat } from '@roentgen/protocol';
+import { ChunkClaim, ChunkResult, CoordinatorWake, RecordEvents, WorkerHeartbeat, WorkerRegistration } from '@roentgen/protocol';
 import type { CoordinatorConfig } from './config.js';
 import { createContext, type CoordinatorContext } from './context.js';
 import { Loop } from './loop.js';
@@ -32,10 +32,19 @@ export class Coordinator {
   async start(): Promise<void> {
     if (this.state !== 'created') throw new Error(`a coordinator starts once; this one is ${this.state}`);
     this.state = 'started';
-    const { bus, registry, recorder, chunks, logger, id } = this.context;
+    const { bus, registry, recorder, chunks, presence, logger, id } = this.context;
     await bus.ensureWorkQueue();
     this.subscriptions.push(
       bus.subscribe(WorkerHeartbeat, [], (heartbeat) => registry.heard(heartbeat)),
+      bus.respond(
+        WorkerRegistration,
+        [],
+        async ({ workerId, selftest }) => {
+          await presence.register(workerId, selftest);
+          return { registered: true };
+        },
+        { queueGroup: QUEUE_GROUP },
+      ),
       bus.subscribe(CoordinatorWake, [], (wake) => this.wake(wake.reason)),
       bus.respond(RecordEvents, [], (batch) => recorder.record(batch), { queueGroup: QUEUE_GROUP }),
       bus.respond(ChunkClaim, [], (claim) => chunks.claim(claim), { queueGroup: QUEUE_GROUP }),

@@ -94,6 +94,7 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
     uploads: new UploadStore(database),
     chunks: new ChunkStore(database),
     weightSets: new WeightSetStore(database),
+    workers: new WorkerStore(database),
   };
   const repeatable = new Repeatable(database, new IdempotencyStore());
   const feed = new RunEventFeed(stores.events, logger);
@@ -112,7 +113,7 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
     new ModelResolver(models),
     new PredictionResolver(new PredictionService({ ...shared, models, datasets })),
     new WeightSetResolver(weights, new ImportWeights({ ...shared, weights })),
-    new WorkerResolver(new WorkerService(new WorkerStore(database))),
+    new WorkerResolver(new WorkerService(stores.workers)),
   ];
   const subscriptions = new RunEventSubscriptions(stores.runs, feed);
   return {

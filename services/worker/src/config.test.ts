@@ -29,6 +29,30 @@ test('TensorFlow is told about threads and devices before it is loaded', () => {
   const told = computeEnvironment(readWorkerConfig({ ...REQUIRED, WORKER_ID: id, WORKER_DEVICE: 'cpu', WORKER_INTRA_OP_THREADS: '3' }), {});
   expect(told).toMatchObject({ WORKER_ID: id, CUDA_VISIBLE_DEVICES: '-1', TF_NUM_INTRAOP_THREADS: '3', TF_CPP_MIN_LOG_LEVEL: '3' });
   expect(told).not.toHaveProperty('TF_NUM_INTEROP_THREADS');
-  const free = computeEnvironment(readWorkerConfig(REQUIRED), { CUDA_VISIBLE_DEVICES: '2' });
-  expect(free).toMatchObject({ CUDA_VISIBLE_DEVICES: '2' });
+  expect(told).not.toHaveProperty('TF_XLA_FLAGS');
+  expect(told).not.toHaveProperty('TF_DETERMINISTIC_OPS');
+});
+
+test('a worker sees one GPU, whatever the machine shows', () => {
+  const visible = (environment: object, shown?: string) =>
+    computeEnvironment(readWorkerConfig({ ...REQUIRED, ...environment }), shown === undefined ? {} : { CUDA_VISIBLE_DEVICES: shown });
+  expect(visible({}, '2,3')).toMatchObject({
+    CUDA_VISIBLE_DEVICES: '2',
+    CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
+    TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+  });
+  expect(visible({})).toMatchObject({ CUDA_VISIBLE_DEVICES: '0' });
+  expect(visible({ WORKER_GPU: 'GPU-8932f937' }, '2,3')).toMatchObject({ CUDA_VISIBLE_DEVICES: 'GPU-8932f937' });
+  expect(() => readWorkerConfig({ ...REQUIRED, WORKER_GPU: '0,1' })).toThrow(/WORKER_GPU="0,1": must be one index or one UUID/);
+});
+
+test('XLA and repeatable kernels are options, beside the flags that are there', () => {
+  const settings = { ...REQUIRED, WORKER_XLA: 'true', WORKER_DETERMINISTIC_OPS: 'true' };
+  expect(computeEnvironment(readWorkerConfig(settings), { TF_XLA_FLAGS: '--own' }, '/cuda')).toMatchObject({
+    TF_XLA_FLAGS: '--own --tf_xla_auto_jit=2',
+    XLA_FLAGS: '--xla_gpu_cuda_data_dir=/cuda',
+    TF_DETERMINISTIC_OPS: '1',
+  });
+  const onCpu = computeEnvironment(readWorkerConfig({ ...settings, WORKER_DEVICE: 'cpu' }), {});
+  expect(onCpu.TF_XLA_FLAGS).toBe('--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit');
 });

@@ -13,9 +13,11 @@ import {
   storeConfig,
   type NatsConfig,
   type StoreConfig,
+  type ValuesOf,
 } from '@roentgen/config';
-import { isId, newId, parseId, type WorkerId } from '@roentgen/domain';
+import { isId, newId, parseId, type SelftestLevel, type WorkerId } from '@roentgen/domain';
 import type { LogLevel } from '@roentgen/logger';
+import { tensorflowEnvironment, type TensorFlowSettings } from './tensorflow-environment.js';
 
 /** What the worker reads from its environment, besides the shared variables of NATS, the object store, the log and the start. */
 export const WORKER_VARIABLES = {
@@ -28,8 +30,37 @@ export const WORKER_VARIABLES = {
     description: 'id that is kept over restarts (empty: a new one per start)',
   },
   WORKER_DEVICE: oneOf('where TensorFlow computes; auto takes a GPU where one is visible', ['auto', 'cpu', 'cuda'], 'auto'),
+  WORKER_GPU: {
+    schema: z
+      .string()
+      .default('')
+      .refine(
+        (gpu) => /^(\d+|(GPU|MIG)-[-\w]+)?$/.test(gpu),
+        'must be one index or one UUID as nvidia-smi -L lists them: a worker uses one GPU',
+      ),
+    description: 'the one GPU to use, index or UUID (empty: the first of CUDA_VISIBLE_DEVICES)',
+  },
   WORKER_INTRA_OP_THREADS: integer("threads within one operation; 0 is TensorFlow's choice", 0, { min: 0, max: 1024 }),
   WORKER_INTER_OP_THREADS: integer("operations at the same time; 0 is TensorFlow's choice", 0, { min: 0, max: 1024 }),
+  WORKER_XLA: oneOf('compile with XLA: for GPUs; ten times slower on a CPU', ['true', 'false'], 'false'),
+  WORKER_DETERMINISTIC_OPS: oneOf('only GPU kernels that repeat bit by bit; fails where there is none', ['true', 'false'], 'false'),
+  WORKER_MEMORY_BYTES: integer("memory of a training session, bytes; 0: 9/10 of the GPU's, on a CPU half of the machine's", 0, {
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+  }),
+  WORKER_SELFTEST: oneOf(
+    'self-test at the first start on a machine and after each change of it or of the program',
+    ['off', 'quick', 'full'],
+    'quick',
+  ),
+  WORKER_SELFTEST_TIMEOUT_MS: integer('after so long the self-test at start begins nothing more; what is left is skipped', 30_000, {
+    min: 1_000,
+    max: 3_600_000,
+  }),
+  WORKER_ACCEPT_FAILED_CHECKS: optionalText(
+    'failed checks of the self-test with which the worker takes work all the same, separated by commas; all: whatever failed',
+    'determinism',
+  ),
   WORKER_DECODE_CONCURRENCY: integer('images that are downloaded and decoded at the same time', 4, { min: 1, max: 256 }),
   WORKER_PREFETCH_BATCHES: integer('steps whose images are made ready ahead of the compute', 2, { min: 1, max: 64 }),
   WORKER_CACHE_BYTES: integer('memory for decoded images, bytes; 0 keeps none', 512 * 1024 * 1024, {
@@ -52,18 +83,20 @@ export const WORKER_VARIABLES = {
 
 const VARIABLES = { ...WORKER_VARIABLES, ...NATS_VARIABLES, ...STORE_VARIABLES, ...LOG_VARIABLES, ...STARTUP_VARIABLES } as const;
 
-export type DevicePreference = 'auto' | 'cpu' | 'cuda';
+export type DevicePreference = TensorFlowSettings['device'];
 
 /** Plain data: it is also given to the networking thread. */
-export interface WorkerConfig {
+export interface WorkerConfig extends TensorFlowSettings {
   readonly workerId: WorkerId;
   readonly name: string;
-  readonly device: DevicePreference;
   /** Null: where set-up put it. */
   readonly libtensorflowPath: string | null;
-  /** 0: TensorFlow's choice. */
-  readonly intraOpThreads: number;
-  readonly interOpThreads: number;
+  /** 0: a share of what the device has. */
+  readonly memoryBytes: number;
+  readonly selftest: 'off' | SelftestLevel;
+  readonly selftestTimeoutMs: number;
+  /** Names of checks, or `all`. */
+  readonly acceptFailedChecks: readonly string[];
   readonly decodeConcurrency: number;
   readonly prefetchBatches: number;
   readonly cacheBytes: number;
@@ -85,10 +118,11 @@ export function readWorkerConfig(environment: Environment = process.env): Worker
   return {
     workerId,
     name: (v.WORKER_NAME === '' ? `${hostname()}-${workerId.slice(-6)}` : v.WORKER_NAME).slice(0, 100),
-    device: v.WORKER_DEVICE,
-    libtensorflowPath: v.WORKER_LIBTENSORFLOW === '' ? null : v.WORKER_LIBTENSORFLOW,
-    intraOpThreads: v.WORKER_INTRA_OP_THREADS,
-    interOpThreads: v.WORKER_INTER_OP_THREADS,
+    ...selftestSettings(v),
+    memoryBytes: v.WORKER_MEMORY_BYTES,
+    selftest: v.WORKER_SELFTEST,
+    selftestTimeoutMs: v.WORKER_SELFTEST_TIMEOUT_MS,
+    acceptFailedChecks: v.WORKER_ACCEPT_FAILED_CHECKS.split(',').map((name) => name.trim()),
     decodeConcurrency: v.WORKER_DECODE_CONCURRENCY,
     prefetchBatches: v.WORKER_PREFETCH_BATCHES,
     cacheBytes: v.WORKER_CACHE_BYTES,
@@ -102,46 +136,52 @@ export function readWorkerConfig(environment: Environment = process.env): Worker
   };
 }
 
-/** What TensorFlow is told before it is loaded. */
-export type TensorFlowSettings = Pick<WorkerConfig, 'device' | 'intraOpThreads' | 'interOpThreads'>;
-
-/** Variables that TensorFlow reads once, when it is loaded. */
-export function tensorflowEnvironment({ device, intraOpThreads, interOpThreads }: TensorFlowSettings): Record<string, string> {
-  return {
-    TF_CPP_MIN_LOG_LEVEL: '3',
-    TF_FORCE_GPU_ALLOW_GROWTH: 'true',
-    ...(device === 'cpu' ? { CUDA_VISIBLE_DEVICES: '-1' } : {}),
-    ...(intraOpThreads > 0 ? { TF_NUM_INTRAOP_THREADS: String(intraOpThreads) } : {}),
-    ...(interOpThreads > 0 ? { TF_NUM_INTEROP_THREADS: String(interOpThreads) } : {}),
-  };
-}
-
 /**
  * The environment of the compute process. TensorFlow and libuv read theirs once, when they are loaded, so it has to be set from outside.
  * The worker's id is settled here: a restarted compute process is the same worker, and its first heartbeat tells that it holds nothing any more.
+ * @param cudaDirectory folder with libdevice and ptxas of a CUDA build
  */
-export function computeEnvironment(config: WorkerConfig, environment: Environment = process.env): Record<string, string> {
+export function computeEnvironment(
+  config: WorkerConfig,
+  environment: Environment = process.env,
+  cudaDirectory: string | null = null,
+): Record<string, string> {
   const inherited = Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return {
     ...Object.fromEntries(inherited),
     WORKER_ID: config.workerId,
     // Decoding runs on libuv's threads, four by default.
     UV_THREADPOOL_SIZE: String(Math.max(4, config.decodeConcurrency)),
-    ...tensorflowEnvironment(config),
+    ...tensorflowEnvironment(config, environment, cudaDirectory),
   };
 }
 
 /** The settings of a worker that its self-test shares; a broker and a store need not be there. */
 export type SelftestSettings = TensorFlowSettings & Pick<WorkerConfig, 'libtensorflowPath'>;
 
+const SELFTEST_VARIABLES = {
+  WORKER_DEVICE: WORKER_VARIABLES.WORKER_DEVICE,
+  WORKER_GPU: WORKER_VARIABLES.WORKER_GPU,
+  WORKER_INTRA_OP_THREADS: WORKER_VARIABLES.WORKER_INTRA_OP_THREADS,
+  WORKER_INTER_OP_THREADS: WORKER_VARIABLES.WORKER_INTER_OP_THREADS,
+  WORKER_XLA: WORKER_VARIABLES.WORKER_XLA,
+  WORKER_DETERMINISTIC_OPS: WORKER_VARIABLES.WORKER_DETERMINISTIC_OPS,
+  WORKER_LIBTENSORFLOW: WORKER_VARIABLES.WORKER_LIBTENSORFLOW,
+} as const;
+
 /** @throws ConfigError listing every problem */
 export function readSelftestSettings(environment: Environment = process.env): SelftestSettings {
-  const { WORKER_DEVICE, WORKER_INTRA_OP_THREADS, WORKER_INTER_OP_THREADS, WORKER_LIBTENSORFLOW } = WORKER_VARIABLES;
-  const v = readVariables({ WORKER_DEVICE, WORKER_INTRA_OP_THREADS, WORKER_INTER_OP_THREADS, WORKER_LIBTENSORFLOW }, environment);
+  return selftestSettings(readVariables(SELFTEST_VARIABLES, environment));
+}
+
+function selftestSettings(v: ValuesOf<typeof SELFTEST_VARIABLES>): SelftestSettings {
   return {
     device: v.WORKER_DEVICE,
+    gpu: v.WORKER_GPU === '' ? null : v.WORKER_GPU,
     intraOpThreads: v.WORKER_INTRA_OP_THREADS,
     interOpThreads: v.WORKER_INTER_OP_THREADS,
+    xla: v.WORKER_XLA === 'true',
+    deterministicOps: v.WORKER_DETERMINISTIC_OPS === 'true',
     libtensorflowPath: v.WORKER_LIBTENSORFLOW === '' ? null : v.WORKER_LIBTENSORFLOW,
   };
 }

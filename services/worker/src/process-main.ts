@@ -2,7 +2,8 @@ import { coerceError } from '@roentgen/domain';
 import { createLogger } from '@roentgen/logger';
 import { ComputeProcess } from './compute/compute-process.js';
 import { readWorkerConfig } from './config.js';
-import type { ReadyMessage } from './ready-message.js';
+import type { HoldingMessage, ReadyMessage } from './ready-message.js';
+import { readOutcome } from './selftest/outcome.js';
 import { EXIT_BROKEN, EXIT_CANNOT_START } from './supervisor/supervisor.js';
 
 const config = readWorkerConfig();
@@ -34,7 +35,12 @@ process.on('SIGTERM', stop);
 process.on('SIGINT', stop);
 
 try {
-  const started = ComputeProcess.create(config, broken);
+  const started = ComputeProcess.create(config, {
+    selftest: readOutcome(process.env),
+    gpu: process.env.CUDA_VISIBLE_DEVICES ?? '0',
+    onBroken: broken,
+    onHolding: (holding) => process.send?.({ holding } satisfies HoldingMessage),
+  });
   const ready = await started.start();
   computing = started;
   process.send?.({ ready: 'worker', ...ready } satisfies ReadyMessage);

@@ -7,8 +7,10 @@ import {
   type CheckpointId,
   type Device,
   type RunEventInput,
+  type SelftestSummary,
   type TrainingRecipe,
   type WorkerId,
+  type WorkerRuntime,
 } from '@roentgen/domain';
 import type { AttemptOffer } from '@roentgen/protocol';
 import { ThreadError } from './errors.js';
@@ -31,10 +33,16 @@ export interface NetworkThreadData {
   readonly control: SharedArrayBuffer;
 }
 
-export interface DeviceInfo {
+export interface DetectedDevice {
   readonly device: Device;
   /** As people know it: the model of the processor or of the graphics card. */
   readonly deviceName: string;
+}
+
+export interface DeviceInfo extends DetectedDevice {
+  readonly runtime: WorkerRuntime;
+  /** Null where none was made. */
+  readonly selftest: SelftestSummary | null;
 }
 
 /** An accepted offer whose recipe was parsed. */

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { locateLibtensorflow } from '@roentgen/tensorflow';
 import { readSelftestSettings, type SelftestSettings } from './config.js';
+import { libtensorflowOrNull } from './selftest/at-start.js';
 import { exitCodeOf } from './selftest/check.js';
 import { childRunner } from './selftest/child.js';
 import { taskEnvironment } from './selftest/environment.js';
@@ -32,19 +32,11 @@ function requestOrExit(): Request {
   }
 }
 
-/** Where there is none, the device check says so. */
-function cudaDirectoryOrNull(): string | null {
-  try {
-    return locateLibtensorflow().cudaDirectory ?? null;
-  } catch {
-    return null;
-  }
-}
-
 const { settings, quick, json } = requestOrExit();
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
-const environmentOf = (task: Task) => taskEnvironment(task, { settings, inherited: process.env, cudaDirectory: cudaDirectoryOrNull() });
+const environmentOf = (task: Task) =>
+  taskEnvironment(task, { settings, inherited: process.env, cudaDirectory: libtensorflowOrNull()?.cudaDirectory ?? null });
 const { device, libtensorflowPath } = settings;
 const runInChild = childRunner({
   entry: new URL('./selftest-child-main.ts', import.meta.url),

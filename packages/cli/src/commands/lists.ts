@@ -65,12 +65,13 @@ export async function workersCommand(context: CommandContext): Promise<void> {
   const list = await workers(connect(context));
   context.output.result({ workers: list }, () =>
     table(
-      ['name', 'online', 'state', 'device', 'run', 'MiB', 'id'],
+      ['name', 'online', 'state', 'device', 'self-test', 'run', 'MiB', 'id'],
       list.map((worker) => [
         worker.name,
         worker.online ? 'yes' : 'no',
         worker.state,
         `${worker.device} ${worker.deviceName}`,
+        worker.selftest === null ? 'none' : `${worker.selftest.verdict}${worker.ineligibleReason === null ? '' : ': gets no work'}`,
         worker.runId ?? '',
         Math.round(worker.residentBytes / 2 ** 20),
         worker.id,

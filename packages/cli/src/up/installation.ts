@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ServiceRole } from '@roentgen/protocol';
 import { InterruptedError } from '../failure.js';
+import { gpuOfWorker } from './gpus.js';
 import { type Parts, type RunningParts, serviceEnvironment, startParts } from './parts.js';
 import { REPOSITORY_ROOT, Service } from './service.js';
 
@@ -79,7 +80,7 @@ export class Installation {
     const { parts } = this.#running;
     // A worker takes longest to load and needs neither schema nor gateway: it starts beside the rest.
     const workers = Array.from({ length: this.options.workers }, (_, index) =>
-      this.#service(`worker-${index + 1}`, 'worker', parts, { WORKER_NAME: `worker-${index + 1}` }),
+      this.#service(`worker-${index + 1}`, 'worker', parts, { WORKER_NAME: `worker-${index + 1}`, ...gpuOfWorker(index, environment) }),
     );
     const [, ready] = await Promise.all([Promise.all(workers.map((worker) => worker.start())), this.#startControl(parts)]);
     this.#url = ready;

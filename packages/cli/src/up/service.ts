@@ -25,7 +25,8 @@ export interface ServiceTimings {
 }
 
 const TIMINGS: ServiceTimings = {
-  readyTimeoutMs: 120_000,
+  // A worker's first start on a machine includes its self-test.
+  readyTimeoutMs: 240_000,
   stopTimeoutMs: 70_000,
   firstRestartMs: 500,
   longestRestartMs: 30_000,

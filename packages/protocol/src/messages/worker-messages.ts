@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { CheckpointRefSchema, DEVICES, DatasetRefSchema, RunEventInputSchema, WeightSetRefSchema, idSchema } from '@roentgen/domain';
+import {
+  CheckpointRefSchema,
+  DEVICES,
+  DatasetRefSchema,
+  RunEventInputSchema,
+  SelftestSummarySchema,
+  WeightSetRefSchema,
+  WorkerRuntimeSchema,
+  idSchema,
+} from '@roentgen/domain';
 import { defineMessage, defineRequest } from '../define-message.js';
 
 /** A secret that goes with an attempt or a chunk; see PROTOCOL.md, "Fencing". */
@@ -33,7 +42,18 @@ export const WorkerHeartbeat = defineMessage({
     progressCounter: z.number().int().nonnegative(),
     startedAt: z.iso.datetime(),
     residentBytes: z.number().int().nonnegative(),
+    /** null of a worker that does not tell: it takes any work, and nobody knows what fits into it. */
+    runtime: WorkerRuntimeSchema.nullable().default(null),
   }),
+});
+
+/** Worker → a coordinator, once per start: the self-test of its machine, for readers. Sent again until it is answered. */
+export const WorkerRegistration = defineRequest({
+  name: 'worker-registration',
+  version: 1,
+  parts: { fixed: ['worker', 'register'], tokens: ['worker'] },
+  schema: z.object({ workerId: idSchema('wkr'), selftest: SelftestSummarySchema }),
+  reply: z.object({ registered: z.literal(true) }),
 });
 
 /** Coordinator → worker: take this attempt. The attempt row exists before the offer; a refusal or no answer takes it back. */

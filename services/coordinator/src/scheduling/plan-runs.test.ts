@@ -23,6 +23,7 @@ const run = (status: RunStatus, attempts = 0): LeasedRun => ({
   checkpoint: null,
   initialWeights: null,
   attempts,
+  trainSamples: null,
 });
 const worker = (overrides: Partial<KnownWorker> = {}): KnownWorker => ({
   workerId: newId('wkr'),
@@ -31,6 +32,7 @@ const worker = (overrides: Partial<KnownWorker> = {}): KnownWorker => ({
   holding: null,
   lastSeenMs: NOW - 100,
   restsUntilMs: 0,
+  runtime: null,
   ...overrides,
 });
 const attemptOf = (owner: LeasedRun, holder: KnownWorker, ageMs: number): LiveAttempt => ({
@@ -141,4 +143,42 @@ describe('cancelling', () => {
 
 test('a running run without an attempt goes back into the queue', () => {
   expect(kinds({ runs: [run('RUNNING'), run('PREPARING')] })).toEqual(['REQUEUE', 'REQUEUE']);
+});
+
+describe('workers that differ', () => {
+  const GIB = 2 ** 30;
+  const runtime = (gib: number | null, ineligibleReason: string | null = null) => ({
+    ...{ memoryBudgetBytes: gib === null ? null : gib * GIB, memoryScale: 1, intraOpThreads: 0, interOpThreads: 0 },
+    ...{ xla: false, deterministicOps: false, ineligibleReason },
+  });
+  const queued = (recipe: Record<string, unknown>, trainSamples = 1_000) => ({ ...run('QUEUED'), recipe, trainSamples });
+
+  test('one whose self-test failed gets no run', () => {
+    expect(kinds({ runs: [run('QUEUED')], workers: [worker({ runtime: runtime(8, 'its self-test failed') })] })).toEqual([]);
+  });
+
+  test('a run without a micro-batch gets the one that fits all who may train it, the busy ones too', () => {
+    const [small, large] = [worker({ runtime: runtime(6), state: 'TRAINING' }), worker({ runtime: runtime(60) })];
+    const recipe = { variant: 'B3', globalBatchSize: 64 };
+    expect(plan({ runs: [queued(recipe)], workers: [large] })).toMatchObject([{ kind: 'OFFER', microBatchSize: 64 }]);
+    expect(plan({ runs: [queued(recipe)], workers: [small, large] })).toMatchObject([{ kind: 'OFFER', worker: large, microBatchSize: 8 }]);
+    expect(plan({ runs: [queued(recipe, 5)], workers: [large] })).toMatchObject([{ kind: 'OFFER', microBatchSize: 4 }]);
+  });
+
+  test('one that is settled goes to a worker that it fits into, and is not settled again', () => {
+    const [small, large] = [worker({ name: 'a', runtime: runtime(2) }), worker({ name: 'b', runtime: runtime(60) })];
+    const settled = queued({ variant: 'B3', globalBatchSize: 64, microBatchSize: 64 });
+    expect(plan({ runs: [settled], workers: [small, large] })).toMatchObject([{ kind: 'OFFER', worker: large, microBatchSize: null }]);
+    expect(plan({ runs: [settled], workers: [small, { ...large, state: 'TRAINING' }] })).toEqual([]);
+    // The user wanted it so, and there is no better place.
+    expect(plan({ runs: [settled], workers: [small] })).toMatchObject([{ kind: 'OFFER', worker: small }]);
+  });
+
+  test('a run that fits nowhere waits and says why; those behind it go on', () => {
+    const [large, small] = [queued({ variant: 'B7' }), queued({ variant: 'B0' })];
+    expect(plan({ runs: [large, small], workers: [worker({ runtime: runtime(4) })] })).toMatchObject([
+      { kind: 'EXPLAIN_WAIT', run: large, reason: expect.stringMatching(/B7 at 600 px needs/) as string },
+      { kind: 'OFFER', run: small },
+    ]);
+  });
 });

@@ -1,4 +1,13 @@
-import { assertNever, type RunId, type WorkerId } from '@roentgen/domain';
+import {
+  RequestedRecipeSchema,
+  assertNever,
+  imagesThatFit,
+  microBatchForAll,
+  tooLittleMemory,
+  type RunId,
+  type WorkerId,
+  type WorkerMemory,
+} from '@roentgen/domain';
 import type { LeasedRun, LiveAttempt } from '@roentgen/database';
 import type { HeldAttempt } from '@roentgen/protocol';
 import type { KnownWorker } from './worker-registry.js';
@@ -16,7 +25,9 @@ export interface SchedulingView {
 }
 
 export type RunAction =
-  | { readonly kind: 'OFFER'; readonly run: LeasedRun; readonly worker: KnownWorker }
+  /** With a micro-batch where the run waits for one to be settled. */
+  | { readonly kind: 'OFFER'; readonly run: LeasedRun; readonly worker: KnownWorker; readonly microBatchSize: number | null }
+  | { readonly kind: 'EXPLAIN_WAIT'; readonly run: LeasedRun; readonly reason: string }
   | { readonly kind: 'LOSE_ATTEMPT'; readonly run: LeasedRun; readonly attempt: LiveAttempt; readonly reason: string }
   | { readonly kind: 'STOP_ATTEMPT'; readonly workerId: WorkerId; readonly attempt: HeldAttempt; readonly reason: 'CANCEL' | 'SUPERSEDED' }
   | { readonly kind: 'REQUEUE'; readonly run: LeasedRun }
@@ -37,8 +48,11 @@ export function planRuns(view: SchedulingView): RunAction[] {
 }
 
 function isIdle(worker: KnownWorker, nowMs: number): boolean {
-  return worker.state === 'IDLE' && worker.holding === null && worker.restsUntilMs <= nowMs;
+  return worker.state === 'IDLE' && worker.holding === null && worker.restsUntilMs <= nowMs && isEligible(worker);
 }
+
+const isEligible = ({ runtime }: KnownWorker): boolean => (runtime?.ineligibleReason ?? null) === null;
+const memoryOf = ({ runtime }: KnownWorker): WorkerMemory => runtime ?? { memoryBudgetBytes: null, memoryScale: 1 };
 
 /** Workers that hold an attempt at an owned run that is not the run's: they never heard that it was taken from them. */
 function planSuperseded(view: SchedulingView, attempts: ReadonlyMap<RunId, LiveAttempt>): RunAction[] {
@@ -89,8 +103,7 @@ function planFree(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): Ru
       return [{ kind: 'REQUEUE', run }];
     case 'QUEUED': {
       if (run.attempts >= view.maxAttempts) return [{ kind: 'GIVE_UP', run }];
-      const worker = idle.shift();
-      return worker === undefined ? [] : [{ kind: 'OFFER', run, worker }];
+      return planQueued(view, run, idle);
     }
     case 'PAUSED':
     case 'SUCCEEDED':
@@ -100,4 +113,26 @@ function planFree(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): Ru
     default:
       return assertNever(run.status);
   }
+}
+
+/** Gives a run to an idle worker into which it fits, and settles its micro-batch by all workers that it may ever go to. */
+function planQueued(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): RunAction[] {
+  const parsed = RequestedRecipeSchema.safeParse(run.recipe);
+  // One that cannot be read is refused by the worker, which says what is wrong with it.
+  if (!parsed.success) return offer(run, idle, 0, null);
+  const eligible = view.workers.filter((worker) => isEligible(worker) && worker.state !== 'STOPPING');
+  if (eligible.length === 0) return [];
+  const settled = parsed.data.microBatchSize;
+  const trainSamples = run.trainSamples ?? Infinity;
+  const size = settled ?? microBatchForAll(parsed.data, eligible.map(memoryOf), trainSamples);
+  if (size === null) return [{ kind: 'EXPLAIN_WAIT', run, reason: tooLittleMemory(parsed.data, eligible.map(memoryOf), trainSamples) }];
+  const fits = (worker: KnownWorker) => imagesThatFit(parsed.data, memoryOf(worker)) >= size;
+  // A user's own size that fits nowhere by our estimate is tried all the same.
+  const anywhere = !eligible.some(fits);
+  return offer(run, idle, anywhere ? 0 : idle.findIndex(fits), settled === null ? size : null);
+}
+
+function offer(run: LeasedRun, idle: KnownWorker[], index: number, microBatchSize: number | null): RunAction[] {
+  const [worker] = index < 0 ? [] : idle.splice(index, 1);
+  return worker === undefined ? [] : [{ kind: 'OFFER', run, worker, microBatchSize }];
 }

@@ -82,7 +82,9 @@ export class Scheduler {
   private async act(action: RunAction): Promise<void> {
     switch (action.kind) {
       case 'OFFER':
-        return await this.offer(action.run, action.worker);
+        return await this.offer(action);
+      case 'EXPLAIN_WAIT':
+        return await this.parts.leases.explainWait(action.run.runId, { code: 'NO_WORKER_FITS', message: action.reason });
       case 'LOSE_ATTEMPT':
         return await this.loseAttempt(action.run, action.attempt, action.reason);
       case 'STOP_ATTEMPT':
@@ -107,13 +109,19 @@ export class Scheduler {
   }
 
   /** The attempt's row comes first; a worker that refuses or does not answer loses it again at no charge. */
-  private async offer(run: LeasedRun, worker: KnownWorker): Promise<void> {
+  private async offer({ run, worker, microBatchSize }: Extract<RunAction, { kind: 'OFFER' }>): Promise<void> {
     const { database, leases, events, live, registry, logger, id } = this.parts;
     const held = { runId: run.runId, attemptId: newId('att'), generation: run.generation, token: randomUUID() };
     const opened = await database.transaction('open_attempt', async (tx) => {
       const attempt = await leases.openAttempt(tx, { ...held, coordinator: id, workerId: worker.workerId, workerName: worker.name });
       if (attempt === null) return null;
-      const about = { attemptId: held.attemptId, workerId: worker.workerId, message: `attempt ${attempt.number} on ${worker.name}` };
+      if (microBatchSize !== null) await leases.settleMicroBatch(tx, run.runId, microBatchSize);
+      const batches = microBatchSize === null ? '' : `, micro-batches of ${microBatchSize}`;
+      const about = {
+        attemptId: held.attemptId,
+        workerId: worker.workerId,
+        message: `attempt ${attempt.number} on ${worker.name}${batches}`,
+      };
       return {
         number: attempt.number,
         appended: await events.append(tx, run.runId, [stateEvent('coordinator', 'ATTEMPT_ASSIGNED', 'PREPARING', about)]),
@@ -121,7 +129,8 @@ export class Scheduler {
     });
     if (opened === null) return;
     live.publish(opened.appended);
-    const refusal = await this.askWorker(run, worker, held, opened.number);
+    const recipe = microBatchSize === null ? run.recipe : { ...run.recipe, microBatchSize };
+    const refusal = await this.askWorker({ ...run, recipe }, worker, held, opened.number);
     if (refusal === null) {
       logger.info({ runId: run.runId, attemptId: held.attemptId, worker: worker.name, attempt: opened.number }, 'attempt assigned');
       return;

@@ -13,6 +13,7 @@ const heartbeat = (name: string): Heartbeat => ({
   progressCounter: 0,
   startedAt: '2026-01-01T00:00:00.000Z',
   residentBytes: 1,
+  runtime: null,
 });
 
 test('a worker is alive until it has been silent for longer than the limit', () => {

@@ -1,4 +1,4 @@
-import type { Clock, WorkerId } from '@roentgen/domain';
+import type { Clock, WorkerId, WorkerRuntime } from '@roentgen/domain';
 import type { HeldAttempt, WorkerHeartbeat } from '@roentgen/protocol';
 import type { z } from 'zod';
 
@@ -11,6 +11,8 @@ export interface KnownWorker {
   readonly state: Heartbeat['state'];
   readonly holding: HeldAttempt | null;
   readonly lastSeenMs: number;
+  /** Null: it does not tell. */
+  readonly runtime: WorkerRuntime | null;
   /** Until then it gets no offer: it refused one. */
   readonly restsUntilMs: number;
 }
@@ -44,6 +46,7 @@ export class WorkerRegistry {
         name: heartbeat.name,
         state: heartbeat.state,
         holding: heartbeat.holding,
+        runtime: heartbeat.runtime,
         lastSeenMs,
         restsUntilMs: this.restsUntilMs.get(heartbeat.workerId) ?? 0,
       }))

@@ -2,6 +2,7 @@ import { registerEnumType } from 'type-graphql';
 import {
   AUGMENTATION_PRESETS,
   AUGMENTATION_PRESET_NAMES,
+  CHECK_VERDICTS,
   CLASS_WEIGHTINGS,
   DEVICES,
   EFFICIENTNET_VARIANT_NAMES,
@@ -13,6 +14,8 @@ import {
   RUN_EVENT_KINDS,
   RUN_STATUSES,
   SCHEDULE_KINDS,
+  SELFTEST_LEVELS,
+  SELFTEST_VERDICTS,
   SPLITS,
   UPLOAD_FILE_STATUSES,
   UPLOAD_PURPOSES,
@@ -68,6 +71,13 @@ export const WeightSetStatusEnum = graphqlEnum(
   'READY can be trained from; READY and FAILED are final.',
 );
 export const DeviceEnum = graphqlEnum('Device', DEVICES, 'What a worker computes on.');
+export const SelftestVerdictEnum = graphqlEnum('SelftestVerdict', SELFTEST_VERDICTS, 'FAIL: at least one check failed.');
+export const SelftestLevelEnum = graphqlEnum(
+  'SelftestLevel',
+  SELFTEST_LEVELS,
+  'QUICK: smaller images, fewer steps, and an end after a set time.',
+);
+export const CheckVerdictEnum = graphqlEnum('CheckVerdict', CHECK_VERDICTS, 'SKIPPED: was not tried, for the reason that is told.');
 export const WorkerStateEnum = graphqlEnum('WorkerState', WORKER_STATES, 'What a worker last said that it does.');
 export const VariantEnum = graphqlEnum(
   'EfficientNetVariant',

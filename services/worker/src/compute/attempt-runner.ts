@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { coerceError } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
@@ -11,7 +12,7 @@ import {
   type TrainingResult,
 } from '@roentgen/training';
 import { decodeWeights, modelConventions, type StoredWeights } from '@roentgen/weights';
-import { DatasetMismatchError } from '../errors.js';
+import { AttemptEndedError, DatasetMismatchError } from '../errors.js';
 import type { AttemptWork, NetworkFunctions, Remote } from '../rpc.js';
 import type { SharedControl, StopReason } from '../shared-control.js';
 import { AttemptReport } from './attempt-report.js';
@@ -72,7 +73,9 @@ export class AttemptRunner {
     });
     try {
       // The first call of each endpoint costs seconds of graph optimisation: here, not in the first step's time.
+      await this.leaveIfAsked();
       session.warm();
+      await this.leaveIfAsked();
       const message = resumed ? null : startTraining(session, work, weights);
       if (resumed) session.setState(resumed.state);
       if (message !== null) logger.info({ runId: work.runId, attemptId: work.attemptId }, message);
@@ -99,6 +102,12 @@ export class AttemptRunner {
   private async initialWeights(): Promise<StoredWeights | null> {
     const bytes = await this.options.network.readInitialWeights();
     return bytes && decodeWeights(bytes.tensors);
+  }
+
+  /** Between two long calls: a signal that came during one is heard here. @throws AttemptEndedError */
+  private async leaveIfAsked(): Promise<void> {
+    await setImmediate();
+    if (this.options.control.stopReason !== 'NONE') throw new AttemptEndedError('the attempt is asked to end before its first step.');
   }
 
   private async resume(

@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import type { DevicePreference } from '../config.js';
 import { DeviceUnavailableError } from '../errors.js';
-import type { DeviceInfo } from '../rpc.js';
+import type { DetectedDevice } from '../rpc.js';
 
 const GPU_FOLDER = '/proc/driver/nvidia/gpus';
 
@@ -11,7 +11,7 @@ const GPU_FOLDER = '/proc/driver/nvidia/gpus';
  * What TensorFlow really computes on: a GPU only where it found one, whatever the build.
  * @throws DeviceUnavailableError when a GPU was asked for and none is visible
  */
-export function detectDevice(binding: Pick<TensorFlowBinding, 'isUsingGpuDevice'>, preference: DevicePreference): DeviceInfo {
+export function detectDevice(binding: Pick<TensorFlowBinding, 'isUsingGpuDevice'>, preference: DevicePreference): DetectedDevice {
   const hasGpu = binding.isUsingGpuDevice();
   if (preference === 'cuda' && !hasGpu) {
     throw new DeviceUnavailableError(

@@ -22,7 +22,10 @@ const CONFIG_CODES = new Set([
 
 /** TensorFlow says it in its own ways, V8 in others; oneDNN by the number of its status, whatever text goes with it. */
 const OUT_OF_MEMORY =
-  /exception:\s*Status: 1,|RESOURCE_EXHAUSTED|\bOOM\b|out of memory|Array buffer allocation failed|could not allocate memory/i;
+  /exception:\s*Status: 1,|RESOURCE_EXHAUSTED|\bOOM\b|out of memory|Array buffer allocation failed|could not allocate memory|bad_alloc|heap limit/i;
+
+/** Whether a message, or what a process wrote before its end, speaks of memory that ran out. */
+export const isOutOfMemory = (text: string): boolean => OUT_OF_MEMORY.test(text);
 
 /** What an error means for the run: a code that the coordinator has a rule for, and where the run stood. */
 export function failureOf(error: Error, progress: Progress): RunFailure {
@@ -33,7 +36,7 @@ export function failureOf(error: Error, progress: Progress): RunFailure {
 }
 
 function codeOf(error: Error): string {
-  if (OUT_OF_MEMORY.test(error.message)) return 'OUT_OF_MEMORY';
+  if (isOutOfMemory(error.message)) return 'OUT_OF_MEMORY';
   if (!(error instanceof RoentgenError)) return 'INTERNAL';
   return CONFIG_CODES.has(error.code) ? 'CONFIG_ERROR' : error.code;
 }

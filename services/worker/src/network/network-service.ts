@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@roentgen/logger';
 import type { Bus, WorkConsumer } from '@roentgen/messaging';
-import { AttemptOffer, AttemptStop, WorkerHeartbeat, type ChunkOutcome, type ChunkWork } from '@roentgen/protocol';
-import { InvalidInputError } from '@roentgen/domain';
+import { AttemptOffer, AttemptStop, WorkerHeartbeat, WorkerRegistration, type ChunkOutcome, type ChunkWork } from '@roentgen/protocol';
+import { InvalidInputError, type SelftestSummary } from '@roentgen/domain';
 import type { WorkerConfig } from '../config.js';
 import type { ComputeFunctions, DeviceInfo, Remote } from '../rpc.js';
 import type { SharedControl } from '../shared-control.js';
@@ -21,6 +22,9 @@ import { WeightsImporter } from './weights-importer.js';
 const INSPECT_CHUNKS_AT_ONCE = 2;
 /** When a chunk that came although this worker has no time for it may go to another. */
 const NO_TIME_NAK_MS = 1_000;
+const REGISTER_TIMEOUT_MS = 5_000;
+const REGISTER_RETRY_MS = 500;
+const LONGEST_REGISTER_RETRY_MS = 30_000;
 
 /** Everything of a worker that is not compute: takes work from the broker, feeds the compute thread, tells how it goes. */
 export class NetworkService {
@@ -85,20 +89,9 @@ export class NetworkService {
       ({ chunkId }, delivery) => this.chunks.work(chunkId, delivery, (work) => this.importWeights(work)),
       { concurrency: 1 },
     );
-    this.predicting = await bus.consumeWork(
-      'predict',
-      async ({ chunkId }, delivery) => {
-        if (this.attempts.held || this.stopping) return { nakAfterMs: NO_TIME_NAK_MS };
-        this.predictingNow = true;
-        try {
-          return await this.chunks.work(chunkId, delivery, (work) => this.predict(work));
-        } finally {
-          this.predictingNow = false;
-        }
-      },
-      { concurrency: 1 },
-    );
+    if (device.runtime.ineligibleReason === null) this.predicting = await this.consumePredictions();
     this.heartbeat.start();
+    if (device.selftest !== null) void this.register(device.selftest);
   }
 
   /** Refuses work, leaves the attempt at a step boundary, finishes chunks that were begun, says good-bye, disconnects. */
@@ -111,6 +104,42 @@ export class NetworkService {
     await this.bus.close();
   }
 
+  private consumePredictions(): Promise<WorkConsumer> {
+    return this.bus.consumeWork(
+      'predict',
+      async ({ chunkId }, delivery) => {
+        if (this.attempts.held || this.stopping) return { nakAfterMs: NO_TIME_NAK_MS };
+        this.predictingNow = true;
+        try {
+          return await this.chunks.work(chunkId, delivery, (work) => this.predict(work));
+        } finally {
+          this.predictingNow = false;
+        }
+      },
+      { concurrency: 1 },
+    );
+  }
+
+  /** Readers want the self-test, nobody waits for it: so it is sent beside the work until a coordinator has it. */
+  private async register(selftest: SelftestSummary): Promise<void> {
+    const { bus, config, logger } = this;
+    for (let pauseMs = REGISTER_RETRY_MS; !this.stopping; pauseMs = Math.min(2 * pauseMs, LONGEST_REGISTER_RETRY_MS)) {
+      try {
+        await bus.request(
+          WorkerRegistration,
+          [config.workerId],
+          { workerId: config.workerId, selftest },
+          { timeoutMs: REGISTER_TIMEOUT_MS },
+        );
+        return;
+      } catch (err) {
+        if (this.stopping) return;
+        logger.warn({ err, pauseMs }, 'no coordinator took the registration; it is sent again');
+        await sleep(pauseMs, undefined, { ref: false });
+      }
+    }
+  }
+
   private createAttemptDesk(): AttemptDesk {
     const { control, logger, bus, images, compute, config } = this;
     const { store } = this.context;
@@ -120,7 +149,7 @@ export class NetworkService {
       newAttempt: (work) =>
         new Attempt({ work, workerId: config.workerId, bus, store, images, control, prefetchBatches: config.prefetchBatches, logger }),
       train: (work) => compute.runAttempt(work),
-      otherwiseBusy: () => (this.predictingNow ? 'this worker is predicting.' : null),
+      otherwiseBusy: () => this.device?.runtime.ineligibleReason ?? (this.predictingNow ? 'this worker is predicting.' : null),
       onHeld: () => {
         this.predicting?.pause();
         this.heartbeat.now();
@@ -149,6 +178,7 @@ export class NetworkService {
 
   private beat(): void {
     if (this.device === null) return;
+    const { device, deviceName, runtime } = this.device;
     const { workerId, name } = this.config;
     const { held } = this.attempts;
     const state = this.stopping ? 'STOPPING' : held ? 'TRAINING' : this.predictingNow ? 'PREDICTING' : 'IDLE';
@@ -156,7 +186,7 @@ export class NetworkService {
       workerId,
       name,
       version: this.version,
-      ...this.device,
+      ...{ device, deviceName, runtime },
       state,
       holding: held,
       progressCounter: this.control.progress,

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, hostname, totalmem } from 'node:os';
 import type { SelftestSettings } from '../config.js';
 
@@ -71,6 +71,15 @@ export function cudaFacts(environment: Environment): CudaFacts {
 /** @param text of /proc/driver/nvidia/version */
 export function driverVersion(text: string | null): string | null {
   return /^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\s/m.exec(text ?? '')?.[1] ?? null;
+}
+
+/** The GPUs that the driver lists, by PCI address; none where there is no driver. */
+export function gpusOfDriver(): string[] {
+  try {
+    return readdirSync('/proc/driver/nvidia/gpus').sort();
+  } catch {
+    return [];
+  }
 }
 
 function readOrNull(path: string): string | null {

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 export interface ProcessMemory {
@@ -20,25 +19,4 @@ export function parseProcessStatus(status: string): ProcessMemory {
     return Number(kilobytes) * 1024;
   };
   return { residentBytes: bytesOf('VmRSS'), peakBytes: bytesOf('VmHWM') };
-}
-
-const NVIDIA_SMI_TIMEOUT_MS = 10_000;
-
-/**
- * Memory in use on a GPU, by whichever process: in a container the driver's process ids are not ours.
- * @param gpu index in PCI order or UUID, as CUDA_VISIBLE_DEVICES has it. → null where nvidia-smi does not tell
- */
-export function gpuMemoryUsedBytes(gpu: string): number | null {
-  try {
-    const args = ['--query-gpu=memory.used', '--format=csv,noheader,nounits', `--id=${gpu}`];
-    const text = execFileSync('nvidia-smi', args, {
-      encoding: 'utf8',
-      timeout: NVIDIA_SMI_TIMEOUT_MS,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    const mebibytes = Number(text.trim() || NaN);
-    return Number.isFinite(mebibytes) ? mebibytes * 2 ** 20 : null;
-  } catch {
-    return null;
-  }
 }

@@ -15,6 +15,7 @@ export function reportText(report: SelftestReport): string {
     ...(cuda.driver === null ? [] : [`CUDA           driver ${cuda.driver}, CUDA_VISIBLE_DEVICES=${cuda.visibleDevices ?? ''}`]),
     `libtensorflow  ${libtensorflow === null ? 'not loaded' : `${libtensorflow.version}, ${libtensorflow.bindingPath}`}`,
     `host           ${host.name}: ${host.cores} cores (${host.cpu}), ${gib(host.memoryBytes)} (${gib(host.freeMemoryBytes)} free), Node ${host.node}`,
+    ...(report.memoryScale === null ? [] : [`memory         ${report.memoryScale.toFixed(2)} × the table per image`]),
     `threads        within an operation: ${threads(host.intraOpThreads)}; operations at a time: ${threads(host.interOpThreads)}`,
     '',
     ...checks.flatMap((check) => [

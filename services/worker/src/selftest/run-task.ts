@@ -3,9 +3,9 @@ import { loadBinding, locateLibtensorflow } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { detectDevice } from '../compute/device.js';
 import type { Check } from './check.js';
-import { gpuMemoryUsedBytes } from './memory.js';
+import { gpuMemoryBytes } from '../compute/memory-budget.js';
 import { parityChecks } from './parity-checks.js';
-import { speedCheck, type GpuBefore } from './speed-check.js';
+import { memoryCheck, speedCheck, type GpuBefore } from './speed-check.js';
 import type { Task, TaskMessage } from './tasks.js';
 import { trainingChecks } from './training-checks.js';
 
@@ -22,7 +22,7 @@ export function runTask(task: Task, environment: Environment, send: (message: Ta
 }
 
 function* messagesOf(task: Task, environment: Environment): Generator<TaskMessage> {
-  const gpu = task.kind === 'speed' && task.device === 'cuda' ? gpuBefore(environment) : null;
+  const gpu = (task.kind === 'speed' || task.kind === 'memory') && task.device === 'cuda' ? gpuBefore(environment) : null;
   const bindingPath = task.libtensorflowPath ?? locateLibtensorflow().bindingPath;
   const binding = loadBinding(bindingPath);
   if (task.kind === 'device') {
@@ -40,6 +40,8 @@ function checksOn(binding: TensorFlowBinding, task: Exclude<Task, { kind: 'devic
       return parityChecks(binding, task.fixture, task.device);
     case 'training':
       return trainingChecks(binding);
+    case 'memory':
+      return [memoryCheck(binding, task.case, gpu)];
     case 'speed':
       return [speedCheck(binding, task.case, gpu)];
   }
@@ -48,6 +50,6 @@ function checksOn(binding: TensorFlowBinding, task: Exclude<Task, { kind: 'devic
 /** To be asked before TensorFlow is loaded. */
 function gpuBefore(environment: Environment): GpuBefore | null {
   const id = environment.CUDA_VISIBLE_DEVICES ?? '0';
-  const usedBytes = gpuMemoryUsedBytes(id);
+  const usedBytes = gpuMemoryBytes('memory.used', id);
   return usedBytes === null ? null : { id, usedBytes };
 }

@@ -53,7 +53,15 @@ test('a GPU that is not to be seen is a named failure of the process that looked
     signal: new AbortController().signal,
   });
   const task: Task = { kind: 'device', libtensorflowPath, preference: 'cuda' };
-  const settings = { device: 'cuda', intraOpThreads: 0, interOpThreads: 0, libtensorflowPath } as const;
+  const settings = {
+    device: 'cuda',
+    gpu: null,
+    xla: false,
+    deterministicOps: false,
+    intraOpThreads: 0,
+    interOpThreads: 0,
+    libtensorflowPath,
+  } as const;
   const environment = taskEnvironment(task, { settings, inherited: { CUDA_VISIBLE_DEVICES: '-1' }, cudaDirectory: null });
   const result = await run(task, environment);
   expect(result.ended).toBeNull();

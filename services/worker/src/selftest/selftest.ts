@@ -2,6 +2,7 @@ import type { DevicePreference } from '../config.js';
 import { checkThat, failed, skipped, summarize, type Check, type Summary } from './check.js';
 import type { TaskResult } from './child.js';
 import { gpuFromLog, type CudaFacts, type HostFacts, type TensorFlowGpu } from './facts.js';
+import { memoryScaleOf } from './memory-scale.js';
 import { checksOf, tasksFor, type DeviceFacts, type LibtensorflowFacts, type Task } from './tasks.js';
 
 export interface SelftestOptions {
@@ -11,6 +12,8 @@ export interface SelftestOptions {
   readonly host: HostFacts;
   readonly cuda: CudaFacts;
   readonly run: (task: Task) => Promise<TaskResult>;
+  /** Whether nothing more is to be begun: what is left is skipped. Never by default. */
+  readonly isTimeUp?: () => boolean;
   /** Told what happens, in words. */
   readonly note: (text: string) => void;
 }
@@ -26,6 +29,8 @@ export interface SelftestReport extends Summary {
   readonly host: HostFacts;
   readonly cuda: CudaFacts;
   readonly checks: readonly Check[];
+  /** Memory per image as a multiple of what micro-batches are chosen by; null where it was not measured. */
+  readonly memoryScale: number | null;
   readonly seconds: number;
 }
 
@@ -46,7 +51,8 @@ export async function selftest(options: SelftestOptions): Promise<SelftestReport
   const gpu = gpuFromLog(probed.stderr);
   add([deviceCheck(found, gpu, requestedDevice, probed)]);
   for (const task of tasksFor(found?.device ?? 'cpu', { quick, libtensorflowPath })) {
-    if (found === null) add(checksOf(task).map((name) => skipped(name, 'there is no device to compute on')));
+    if (options.isTimeUp?.() === true) add(checksOf(task).map((name) => skipped(name, 'the time for the self-test was up')));
+    else if (found === null) add(checksOf(task).map((name) => skipped(name, 'there is no device to compute on')));
     else add(checksFrom(task, await options.run(task)));
   }
   return {
@@ -58,6 +64,7 @@ export async function selftest(options: SelftestOptions): Promise<SelftestReport
     host,
     cuda,
     checks,
+    memoryScale: memoryScaleOf(checks),
     seconds: elapsed(),
   };
 }

@@ -3,8 +3,9 @@ import { initializeModel } from '@roentgen/efficientnet';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { TrainingSession, assembleMicroBatch, noiseSamples, TrainingPlan } from '@roentgen/training';
 import { checkThat, type Check } from './check.js';
-import { gpuMemoryUsedBytes, processMemory } from './memory.js';
-import { speedName, type SpeedCase } from './tasks.js';
+import { gpuMemoryBytes } from '../compute/memory-budget.js';
+import { processMemory } from './memory.js';
+import { memoryName, speedName, type MemoryCase, type SpeedCase } from './tasks.js';
 
 const FEWEST_STEPS = 3;
 const MOST_STEPS = 50;
@@ -31,25 +32,57 @@ export interface GpuBefore {
  * @param gpuBefore null on a CPU, or where nvidia-smi does not tell
  */
 export function speedCheck(binding: TensorFlowBinding, speedCase: SpeedCase, gpuBefore: GpuBefore | null): Check {
-  const { variant, imageSizePx, batchSize } = speedCase;
+  const { batchSize } = speedCase;
+  return withSession(binding, speedCase, (session) => {
+    const before = processMemory();
+    const times = timeSteps(session, speedCase);
+    const { peakBytes, gpuBytes } = memoryTaken(gpuBefore);
+    // On a GPU the images lie in its memory: what the process holds says nothing about them, and growth is in large regions.
+    const perImageBytes = gpuBytes === null ? Math.max(0, peakBytes - before.residentBytes) / batchSize : gpuBytes / batchSize;
+    return judgeSpeed(speedCase, times, { peakBytes, gpuBytes, perImageBytes });
+  });
+}
+
+/** Tells the peak memory of a few steps: of the GPU where there is one, else of the process. */
+export function memoryCheck(binding: TensorFlowBinding, memoryCase: MemoryCase, gpuBefore: GpuBefore | null): Check {
+  return withSession(binding, memoryCase, (session) => {
+    const { lastLoss } = timeSteps(session, { ...memoryCase, budgetMs: 0 });
+    const { peakBytes, gpuBytes } = memoryTaken(gpuBefore);
+    const takenBytes = gpuBytes ?? peakBytes;
+    return checkThat(Number.isFinite(lastLoss), {
+      name: memoryName(memoryCase),
+      measured: `${(takenBytes / 2 ** 20).toFixed(0)} MiB ${gpuBytes === null ? 'process peak' : 'of the GPU'}`,
+      bound: 'finite loss; memory is told, not judged',
+      values: { ...memoryCase, takenBytes },
+    });
+  });
+}
+
+function withSession<T>(
+  binding: TensorFlowBinding,
+  { variant, imageSizePx, batchSize }: MemoryCase,
+  use: (session: TrainingSession) => T,
+): T {
   const recipe = parseTrainingRecipe({ variant, imageSizePx, globalBatchSize: batchSize, microBatchSize: batchSize });
   const session = TrainingSession.create({ binding, recipe, numClasses: CLASSES });
   try {
     session.start(initializeModel(session.spec, recipe.seed));
-    const before = processMemory();
-    const times = timeSteps(session, speedCase);
-    const peakBytes = processMemory().peakBytes;
-    const gpuUsedBytes = gpuBefore === null ? null : gpuMemoryUsedBytes(gpuBefore.id);
-    const gpuBytes = gpuBefore === null || gpuUsedBytes === null ? null : gpuUsedBytes - gpuBefore.usedBytes;
-    // On a GPU the images lie in its memory: what the process holds says nothing about them, and growth is in large regions.
-    const perImageBytes = gpuBytes === null ? Math.max(0, peakBytes - before.residentBytes) / batchSize : gpuBytes / batchSize;
-    return judgeSpeed(speedCase, times, { peakBytes, gpuBytes, perImageBytes });
+    return use(session);
   } finally {
     session.close();
   }
 }
 
-function timeSteps(session: TrainingSession, { batchSize, imageSizePx, budgetMs }: SpeedCase): StepTimes {
+function memoryTaken(gpuBefore: GpuBefore | null): Pick<SpeedMemory, 'peakBytes' | 'gpuBytes'> {
+  const gpuUsedBytes = gpuBefore === null ? null : gpuMemoryBytes('memory.used', gpuBefore.id);
+  const gpuBytes = gpuBefore === null || gpuUsedBytes === null ? null : gpuUsedBytes - gpuBefore.usedBytes;
+  return { peakBytes: processMemory().peakBytes, gpuBytes };
+}
+
+function timeSteps(
+  session: TrainingSession,
+  { batchSize, imageSizePx, budgetMs }: Pick<SpeedCase, 'batchSize' | 'imageSizePx' | 'budgetMs'>,
+): StepTimes {
   const samples = noiseSamples(batchSize, imageSizePx, CLASSES);
   const plan = new TrainingPlan(session.recipe, batchSize);
   const batch = assembleMicroBatch(plan.microBatches(0)[0]!, imageSizePx, (index) => samples[index]!);

@@ -14,6 +14,9 @@ const SpeedCaseSchema = z.object({
 });
 export type SpeedCase = z.output<typeof SpeedCaseSchema>;
 
+const MemoryCaseSchema = z.object({ variant: z.enum(EFFICIENTNET_VARIANT_NAMES), imageSizePx: z.int(), batchSize: z.int() });
+export type MemoryCase = z.output<typeof MemoryCaseSchema>;
+
 const device = z.enum(DEVICES);
 const libtensorflowPath = z.string().nullable();
 
@@ -22,6 +25,7 @@ export const TaskSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('device'), libtensorflowPath, preference: z.enum(['auto', 'cpu', 'cuda']) }),
   z.object({ kind: z.literal('parity'), libtensorflowPath, device, fixture: z.enum(REFERENCE_FIXTURES) }),
   z.object({ kind: z.literal('training'), libtensorflowPath }),
+  z.object({ kind: z.literal('memory'), libtensorflowPath, device, case: MemoryCaseSchema }),
   z.object({ kind: z.literal('speed'), libtensorflowPath, device, case: SpeedCaseSchema }),
 ]);
 export type Task = z.output<typeof TaskSchema>;
@@ -49,6 +53,9 @@ export const TRAINING_CHECKS = ['feed safety', 'determinism', 'learning'] as con
 
 export const speedName = ({ variant, insteadOf, imageSizePx }: SpeedCase): string => `speed ${insteadOf ?? `${variant}@${imageSizePx}`}`;
 
+export const memoryName = ({ variant, imageSizePx, batchSize }: MemoryCase): string =>
+  `memory ${variant}@${imageSizePx} batch ${batchSize}`;
+
 /** The checks that a task must come back with: one that is missing has failed. */
 export function checksOf(task: Task): readonly string[] {
   switch (task.kind) {
@@ -61,6 +68,8 @@ export function checksOf(task: Task): readonly string[] {
       );
     case 'training':
       return TRAINING_CHECKS;
+    case 'memory':
+      return [memoryName(task.case)];
     case 'speed':
       return [speedName(task.case)];
   }
@@ -109,6 +118,12 @@ export function speedCases(deviceKind: DeviceFacts['device'], quick: boolean): S
   });
 }
 
+/** Two batches of one network: the memory that the larger one takes above the smaller one is that of the images. */
+export const MEMORY_CASES: readonly [MemoryCase, MemoryCase] = [
+  { variant: 'B0', imageSizePx: 128, batchSize: 2 },
+  { variant: 'B0', imageSizePx: 128, batchSize: 16 },
+];
+
 /** Everything that is tried once the device is known. */
 export function tasksFor(deviceKind: DeviceFacts['device'], options: { quick: boolean; libtensorflowPath: string | null }): Task[] {
   const { quick, libtensorflowPath: path } = options;
@@ -116,6 +131,7 @@ export function tasksFor(deviceKind: DeviceFacts['device'], options: { quick: bo
   return [
     ...REFERENCE_FIXTURES.map((fixture): Task => ({ kind: 'parity', ...common, device: deviceKind, fixture })),
     { kind: 'training', ...common },
+    ...MEMORY_CASES.map((memoryCase): Task => ({ kind: 'memory', ...common, device: deviceKind, case: memoryCase })),
     ...speedCases(deviceKind, quick).map((speedCase): Task => ({ kind: 'speed', ...common, device: deviceKind, case: speedCase })),
   ];
 }

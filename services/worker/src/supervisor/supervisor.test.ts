@@ -5,6 +5,7 @@ import { PassThrough } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { silentLogger } from '@roentgen/logger';
+import type { Death } from './post-mortem.js';
 import { Supervisor } from './supervisor.js';
 
 let folder: string;
@@ -18,6 +19,7 @@ function supervise(program: string, options: { stopGraceMs?: number } = {}) {
   const entry = join(folder, 'process.mjs');
   writeFileSync(entry, program);
   const messages: unknown[] = [];
+  const deaths: Death[] = [];
   const waiting: (() => void)[] = [];
   const stderr = new PassThrough();
   const supervisor = new Supervisor({
@@ -30,9 +32,10 @@ function supervise(program: string, options: { stopGraceMs?: number } = {}) {
       messages.push(message);
       waiting.splice(0).forEach((resolve) => resolve());
     },
+    onDeath: (death) => Promise.resolve(void deaths.push(death)),
     backoff: { firstMs: 1, longestMs: 5, healthyAfterMs: 60_000 },
   });
-  return { supervisor, messages, stderr, nextMessage: () => new Promise<void>((resolve) => waiting.push(resolve)) };
+  return { supervisor, messages, deaths, stderr, nextMessage: () => new Promise<void>((resolve) => waiting.push(resolve)) };
 }
 
 const COUNT_LIVES = `
@@ -41,10 +44,15 @@ const COUNT_LIVES = `
   const lives = readFileSync(process.env.LIVES, 'utf8').length;`;
 
 test('a compute process that aborts is started again, and the supervisor ends with it when it ends cleanly', async () => {
-  const { supervisor, messages } = supervise(`${COUNT_LIVES}
-    process.send({ lives }, () => { if (lives < 3) process.abort(); else process.exit(0); });`);
+  const { supervisor, messages, deaths } = supervise(`${COUNT_LIVES}
+    process.stderr.write('F check.cc:1 life ' + lives + '\\n', () =>
+      process.send({ lives }, () => { if (lives < 3) process.abort(); else process.exit(0); }));`);
   expect(await supervisor.run()).toBe(0);
   expect(messages).toEqual([{ lives: 1 }, { lives: 2 }, { lives: 3 }]);
+  expect(deaths).toMatchObject([
+    { signal: 'SIGABRT', lastWords: 'F check.cc:1 life 1', stopping: false },
+    { signal: 'SIGABRT', lastWords: 'F check.cc:1 life 2', stopping: false },
+  ]);
 });
 
 test('a compute process that cannot start is not started again', async () => {
@@ -67,7 +75,7 @@ test('a signal is passed on, and the compute process may finish what it does', a
 });
 
 test('a compute process that does not stop is killed', async () => {
-  const { supervisor, nextMessage } = supervise(
+  const { supervisor, deaths, nextMessage } = supervise(
     `process.on('SIGTERM', () => {});
      setInterval(() => {}, 1000);
      process.send('up');`,
@@ -77,4 +85,5 @@ test('a compute process that does not stop is killed', async () => {
   await nextMessage();
   supervisor.stop('SIGTERM');
   expect(await ended).toBe(1);
+  expect(deaths).toMatchObject([{ signal: 'SIGKILL', stopping: true }]);
 });

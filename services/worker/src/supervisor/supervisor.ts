@@ -1,6 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import type { Writable } from 'node:stream';
 import type { Logger } from '@roentgen/logger';
+import { LastWords } from './last-words.js';
+import { memoryKills, type Death } from './post-mortem.js';
 import { RestartBackoff, type BackoffOptions } from './restart-backoff.js';
 import { StderrFilter } from './stderr-filter.js';
 
@@ -19,6 +21,8 @@ export interface SupervisorOptions {
   /** How long a stop may take before the compute process is killed. */
   readonly stopGraceMs: number;
   readonly onMessage: (message: unknown) => void;
+  /** Told of each end that is not a clean one, before the process is started again. */
+  readonly onDeath?: (death: Death) => Promise<void>;
   readonly backoff?: BackoffOptions;
 }
 
@@ -42,13 +46,17 @@ export class Supervisor {
   async run(): Promise<number> {
     for (;;) {
       const startedMs = performance.now();
-      const { code, signal } = await this.runOnce();
+      const killsBefore = memoryKills();
+      const { code, signal, lastWords } = await this.runOnce();
       if (code === 0) return 0;
+      const killedForMemory = (memoryKills() ?? 0) > (killsBefore ?? 0);
+      const reported = this.options.onDeath?.({ code, signal, lastWords, stopping: this.stopping, killedForMemory });
+      if (this.stopping) await reported;
       if (this.stopping) return code ?? (signal === 'SIGKILL' ? 1 : 0);
       if (code === EXIT_CANNOT_START) return code;
       const pauseMs = this.backoff.pauseAfter(performance.now() - startedMs);
-      this.options.logger.error({ code, signal, pauseMs }, 'the compute process ended unexpectedly; it is started again');
-      await this.pause(pauseMs);
+      this.options.logger.error({ code, signal, lastWords, pauseMs }, 'the compute process ended unexpectedly; it is started again');
+      await Promise.all([this.pause(pauseMs), reported]);
       if (this.stopping) return 0;
     }
   }
@@ -68,19 +76,21 @@ export class Supervisor {
     child.once('exit', () => clearTimeout(timer));
   }
 
-  private runOnce(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+  private runOnce(): Promise<Pick<Death, 'code' | 'signal' | 'lastWords'>> {
     const { entry, environment, stderr, onMessage } = this.options;
     return new Promise((resolve, reject) => {
       // Standard output belongs to what the supervisor prints: whatever the process writes there goes to standard error.
       const child = fork(entry, { env: { ...environment }, stdio: ['ignore', 2, 'pipe', 'ipc'] });
       this.child = child;
       const filter = new StderrFilter();
+      const lastWords = new LastWords();
       child.stderr?.pipe(filter).pipe(stderr, { end: false });
+      filter.on('data', (chunk: Buffer) => lastWords.add(chunk.toString('utf8')));
       child.on('message', onMessage);
       child.once('error', reject);
       child.once('close', (code, signal) => {
         this.child = null;
-        resolve({ code, signal });
+        resolve({ code, signal, lastWords: lastWords.text });
       });
     });
   }

@@ -82,12 +82,21 @@ export class TrainingRecipeInput {
       'Weight set to start from, by name or id; READY and of the same variant. Left out: random weights. With one, batchNorm FROZEN is advised: its running statistics stay.',
   })
   initialWeights?: string | null;
-  @Field(() => Int, { defaultValue: DEFAULTS.imageSizePx, description: 'Side of the square images that the network sees, 32 to 1024.' })
-  imageSizePx!: number;
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      'Side of the square images that the network sees, 32 to 1024; by default what the variant was designed for: 224 for B0, 300 for B3.',
+  })
+  imageSizePx?: number | null;
   @Field(() => Int, { defaultValue: DEFAULTS.epochs, description: '1 to 10,000.' }) epochs!: number;
   @Field(() => Int, { defaultValue: DEFAULTS.globalBatchSize, description: 'Samples per optimiser update; a multiple of microBatchSize.' })
   globalBatchSize!: number;
-  @Field(() => Int, { defaultValue: DEFAULTS.microBatchSize, description: 'Samples per session call.' }) microBatchSize!: number;
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      'Samples per session call. By default as many as fit into every worker that can train the run, settled before its first step.',
+  })
+  microBatchSize?: number | null;
   @Field(() => Float, { defaultValue: DEFAULTS.learningRate, description: 'Above 0; the highest of the schedule.' }) learningRate!: number;
   @Field(() => OptimizerInput, { defaultValue: { kind: DEFAULTS.optimizer.kind } }) optimizer!: OptimizerInput;
   @Field(() => ScheduleInput, { defaultValue: { kind: DEFAULTS.schedule.kind, warmupSteps: DEFAULTS.schedule.warmupSteps } })
@@ -112,7 +121,11 @@ export class TrainingRecipeInput {
   @Field(() => ClassWeightingEnum, { defaultValue: DEFAULTS.classWeights }) classWeights!: ClassWeighting;
   @Field(() => FreezeInput, { defaultValue: DEFAULTS.freeze }) freeze!: FreezeInput;
   @Field(() => Float, { defaultValue: DEFAULTS.labelSmoothing, description: '0 to 0.5.' }) labelSmoothing!: number;
-  @Field(() => Float, { defaultValue: DEFAULTS.dropoutRate, description: '0 to 0.9, before the classifier.' }) dropoutRate!: number;
+  @Field(() => Float, {
+    nullable: true,
+    description: '0 to 0.9, before the classifier; by default that of the variant: 0.2 for B0, 0.3 for B3.',
+  })
+  dropoutRate?: number | null;
   @Field(() => Float, {
     defaultValue: DEFAULTS.dropConnectRate,
     description: '0 to 0.9; chance that the last block’s residual branch is dropped.',

@@ -4,8 +4,8 @@ import type {
   ClassWeighting,
   EfficientNetVariant,
   OptimizerKind,
+  RequestedRecipe,
   ScheduleKind,
-  TrainingRecipe,
 } from '@roentgen/domain';
 import {
   BatchNormEnum,
@@ -57,14 +57,15 @@ export class AugmentationType implements AugmentationRecipe {
 @ObjectType('TrainingRecipe', {
   description: 'All that decides the result of a run besides its dataset version, with every default filled in.',
 })
-export class TrainingRecipeType implements Omit<TrainingRecipe, 'optimizer' | 'schedule'> {
+export class TrainingRecipeType implements Omit<RequestedRecipe, 'optimizer' | 'schedule'> {
   @Field(() => VariantEnum) variant!: EfficientNetVariant;
   @Field(() => ID, { nullable: true, description: 'Weight set that training starts from; null: random weights.' })
   initialWeights!: string | null;
   @Field(() => Int, { description: 'Side of the square images that the network sees.' }) imageSizePx!: number;
   @Field(() => Int) epochs!: number;
   @Field(() => Int, { description: 'Samples per optimiser update, over all workers.' }) globalBatchSize!: number;
-  @Field(() => Int, { description: 'Samples per session call.' }) microBatchSize!: number;
+  @Field(() => Int, { nullable: true, description: 'Samples per session call; null until it is settled, before the first step.' })
+  microBatchSize!: number | null;
   @Field(() => Float) learningRate!: number;
   @Field(() => OptimizerType) optimizer!: OptimizerType;
   @Field(() => ScheduleType) schedule!: ScheduleType;

@@ -1,18 +1,21 @@
-import type { DatasetRecord, DatasetStore, DatasetVersionRecord, EventStore, RunStore } from '@roentgen/database';
+import type { DatasetRecord, DatasetStore, DatasetVersionRecord, EventStore, RunStore, WorkerStore } from '@roentgen/database';
 import {
   InvalidInputError,
   NotFoundError,
   newId,
   parseId,
-  parseTrainingRecipe,
+  microBatchForAll,
+  parseRequestedRecipe,
   stateEvent,
+  tooLittleMemory,
   type Actor,
   type DatasetVersionId,
   type RunEvent,
-  type TrainingRecipe,
+  type RequestedRecipe,
 } from '@roentgen/domain';
 import { answer } from '../../graphql/payload.js';
 import type { Announcer } from '../announcer.js';
+import { ONLINE_WITHIN_MS } from '../worker/worker-service.js';
 import type { Repeatable } from '../repeatable.js';
 import type { WeightSetService } from '../weight-set/weight-set-service.js';
 import type { StartTrainingRunInput } from './training-run.input.js';
@@ -24,6 +27,7 @@ export interface StartTrainingRunParts {
   readonly datasets: DatasetStore;
   readonly runs: RunStore;
   readonly weights: WeightSetService;
+  readonly workers: WorkerStore;
   readonly events: EventStore;
   readonly announcer: Announcer;
   readonly repeatable: Repeatable;
@@ -36,11 +40,12 @@ export class StartTrainingRun {
   run(actor: Actor, input: StartTrainingRunInput): Promise<StartTrainingRunPayload> {
     return answer(async () => {
       const { projectId } = actor;
-      const asked = parseTrainingRecipe(withoutNulls(input.recipe));
+      const asked = parseRequestedRecipe(withoutNulls(input.recipe));
       const weights = await this.parts.weights.forTraining(actor, asked);
       const recipe = { ...asked, initialWeights: weights?.id ?? null };
       const { version, dataset } = await this.datasetOf(actor, parseId('dsv', input.datasetVersionId, 'datasetVersionId'));
-      await this.assertFits(actor, recipe, version);
+      const trainSamples = await this.trainSamplesOf(actor, recipe, version);
+      await this.assertFitsSomewhere(recipe, trainSamples);
       const name = runName(input.name) ?? `${recipe.variant} on ${dataset.name} v${version.version}`.slice(0, MAX_NAME_LENGTH);
       let recorded: RunEvent[] = [];
       const { id } = await this.parts.repeatable.once(actor, 'start_training_run', input, async (tx) => {
@@ -52,6 +57,7 @@ export class StartTrainingRun {
           recipe,
           initialWeightsId: weights?.id ?? null,
           createdBy: actor.tokenId,
+          trainSamples,
         };
         await this.parts.runs.create(tx, run);
         recorded = await this.parts.events.append(tx, run.id, [stateEvent('gateway', 'RUN_QUEUED', 'QUEUED')]);
@@ -74,7 +80,7 @@ export class StartTrainingRun {
   }
 
   /** With batch norm in batch mode an incomplete micro-batch is left out, so there must be one whole one. @throws InvalidInputError */
-  private async assertFits(actor: Actor, recipe: TrainingRecipe, version: DatasetVersionRecord): Promise<void> {
+  private async trainSamplesOf(actor: Actor, recipe: RequestedRecipe, version: DatasetVersionRecord): Promise<number> {
     const trainCount = await this.parts.datasets.countSamples(actor.projectId, version.id, 'train');
     if (trainCount === 0) {
       throw new InvalidInputError(
@@ -82,11 +88,19 @@ export class StartTrainingRun {
         [{ field: 'datasetVersionId', message: 'has an empty train split' }],
       );
     }
-    if (recipe.batchNorm === 'frozen' || recipe.microBatchSize <= trainCount) return;
+    if (recipe.batchNorm === 'frozen' || recipe.microBatchSize === null || recipe.microBatchSize <= trainCount) return trainCount;
     throw new InvalidInputError(
       `microBatchSize ${recipe.microBatchSize} is larger than the train split of ${trainCount} samples: no micro-batch would be whole. Use at most ${trainCount}.`,
       [{ field: 'recipe.microBatchSize', message: `must be at most ${trainCount}, the size of the train split` }],
     );
+  }
+
+  /** A run that no worker has the memory for would wait for ever. Without workers nobody knows yet. @throws InvalidInputError */
+  private async assertFitsSomewhere(recipe: RequestedRecipe, trainSamples: number): Promise<void> {
+    const workers = await this.parts.workers.memories(ONLINE_WITHIN_MS);
+    if (workers.length === 0 || microBatchForAll(recipe, workers, trainSamples) !== null) return;
+    const message = tooLittleMemory(recipe, workers, trainSamples);
+    throw new InvalidInputError(message, [{ field: 'recipe.microBatchSize', message }]);
   }
 }
 

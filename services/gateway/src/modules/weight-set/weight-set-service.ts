@@ -1,5 +1,5 @@
 import type { WeightSetRecord, WeightSetStore } from '@roentgen/database';
-import { ConflictError, InvalidRecipeError, NotFoundError, isId, parseId, type Actor, type TrainingRecipe } from '@roentgen/domain';
+import { ConflictError, InvalidRecipeError, NotFoundError, isId, parseId, type Actor, type RequestedRecipe } from '@roentgen/domain';
 import { pageRequest, toConnection, type Connection, type PageArgs } from '../../graphql/connection.js';
 
 /** Weight sets as users read them, and as runs start from them. */
@@ -32,7 +32,7 @@ export class WeightSetService {
    * What the recipe's `initialWeights` mean; null for random weights.
    * @throws NotFoundError, ConflictError when it is not READY, InvalidRecipeError when it is of another variant
    */
-  async forTraining(actor: Actor, { initialWeights, variant }: TrainingRecipe): Promise<WeightSetRecord | null> {
+  async forTraining(actor: Actor, { initialWeights, variant }: RequestedRecipe): Promise<WeightSetRecord | null> {
     if (initialWeights === null) return null;
     const [found] = isId('wts', initialWeights)
       ? await this.weightSets.byIds(actor.projectId, [initialWeights])

@@ -1,8 +1,37 @@
-import { Field, ID, ObjectType } from 'type-graphql';
-import type { Device } from '@roentgen/domain';
+import { Field, Float, ID, Int, ObjectType } from 'type-graphql';
+import type { Device, EfficientNetVariant, SelftestLevel } from '@roentgen/domain';
 import { connectionType } from '../../graphql/connection.js';
-import { DeviceEnum, WorkerStateEnum } from '../../graphql/enums.js';
+import { CheckVerdictEnum, DeviceEnum, SelftestLevelEnum, SelftestVerdictEnum, VariantEnum, WorkerStateEnum } from '../../graphql/enums.js';
 import { DateTime, SafeInt } from '../../graphql/scalars.js';
+
+@ObjectType('SelftestCheck')
+export class SelftestCheckType {
+  @Field(() => String) name!: string;
+  @Field(() => CheckVerdictEnum) verdict!: 'PASS' | 'FAIL' | 'SKIPPED';
+  @Field(() => String, { description: 'What came out; for SKIPPED why it was not tried.' }) measured!: string;
+  @Field(() => String, { description: 'What would have been good enough; empty for SKIPPED.' }) bound!: string;
+}
+
+@ObjectType('TrainingSpeed')
+export class TrainingSpeedType {
+  @Field(() => VariantEnum) variant!: EfficientNetVariant;
+  @Field(() => Int) imageSizePx!: number;
+  @Field(() => Int) batchSize!: number;
+  @Field(() => Float) imagesPerSecond!: number;
+  @Field(() => SafeInt, { description: 'Most memory that the process held.' }) peakBytes!: number;
+}
+
+@ObjectType('WorkerSelftest', { description: 'What was tried on the worker’s machine before it took work.' })
+export class WorkerSelftestType {
+  @Field(() => SelftestVerdictEnum) verdict!: 'PASS' | 'FAIL';
+  @Field(() => SelftestLevelEnum) level!: SelftestLevel;
+  @Field(() => DateTime, { description: 'An unchanged machine and program keep theirs over many starts.' }) at!: string;
+  @Field(() => Float) seconds!: number;
+  @Field(() => String, { nullable: true, description: 'Null where it could not be loaded.' }) tensorflowVersion!: string | null;
+  @Field(() => [SelftestCheckType]) checks!: SelftestCheckType[];
+  @Field(() => [TrainingSpeedType], { description: 'Training steps; quick tests and CPUs measure smaller images, as named.' })
+  imagesPerSecond!: TrainingSpeedType[];
+}
 
 @ObjectType('Worker', { description: 'One process on one device; workers serve all projects.' })
 export class WorkerType {
@@ -15,6 +44,15 @@ export class WorkerType {
   @Field(() => Boolean, { description: 'Heard from within the last 10 seconds.' }) online!: boolean;
   @Field(() => ID, { nullable: true, description: 'The run it works on, where that is one of this project.' }) runId!: string | null;
   @Field(() => SafeInt) residentBytes!: number;
+  @Field(() => String, { nullable: true, description: 'Why it is offered no training and takes no predictions; null: it is.' })
+  ineligibleReason!: string | null;
+  @Field(() => SafeInt, { nullable: true, description: 'What a training session on it may take; micro-batches are chosen by it.' })
+  memoryBudgetBytes!: number | null;
+  @Field(() => Int, { description: '0: TensorFlow’s choice.' }) intraOpThreads!: number;
+  @Field(() => Int, { description: '0: TensorFlow’s choice.' }) interOpThreads!: number;
+  @Field(() => Boolean, { description: 'Compiles with XLA.' }) xla!: boolean;
+  @Field(() => Boolean, { description: 'Asks for repeatable kernels.' }) deterministicOps!: boolean;
+  @Field(() => WorkerSelftestType, { nullable: true, description: 'Null where none was made.' }) selftest!: WorkerSelftestType | null;
   @Field(() => DateTime) startedAt!: string;
   @Field(() => DateTime) lastSeenAt!: string;
 }
