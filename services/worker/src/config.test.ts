@@ -32,3 +32,12 @@ test('TensorFlow is told about threads and devices before it is loaded', () => {
   const free = computeEnvironment(readWorkerConfig(REQUIRED), { CUDA_VISIBLE_DEVICES: '2' });
   expect(free).toMatchObject({ CUDA_VISIBLE_DEVICES: '2' });
 });
+
+test('a process that reads files of strangers inherits where libraries are, and no secret', () => {
+  expect(readWorkerConfig({ ...REQUIRED, LD_LIBRARY_PATH: '/bundle/lib', AWS_SECRET: 'x' }).weights).toEqual({
+    privateAddresses: false,
+    memoryBytes: 3 * 2 ** 30,
+    environment: { LD_LIBRARY_PATH: '/bundle/lib' },
+  });
+  expect(readWorkerConfig(REQUIRED).weights.environment).toEqual({});
+});
