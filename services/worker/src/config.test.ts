@@ -56,3 +56,12 @@ test('XLA and repeatable kernels are options, beside the flags that are there', 
   const onCpu = computeEnvironment(readWorkerConfig({ ...settings, WORKER_DEVICE: 'cpu' }), {});
   expect(onCpu.TF_XLA_FLAGS).toBe('--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit');
 });
+
+test('a process that reads files of strangers inherits where libraries are, and no secret', () => {
+  expect(readWorkerConfig({ ...REQUIRED, LD_LIBRARY_PATH: '/bundle/lib', AWS_SECRET: 'x' }).weights).toEqual({
+    privateAddresses: false,
+    memoryBytes: 3 * 2 ** 30,
+    environment: { LD_LIBRARY_PATH: '/bundle/lib' },
+  });
+  expect(readWorkerConfig(REQUIRED).weights.environment).toEqual({});
+});

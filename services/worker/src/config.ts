@@ -85,6 +85,14 @@ const VARIABLES = { ...WORKER_VARIABLES, ...NATS_VARIABLES, ...STORE_VARIABLES, 
 
 export type DevicePreference = TensorFlowSettings['device'];
 
+/** For imports of weights. */
+export interface WeightsImportConfig {
+  readonly privateAddresses: boolean;
+  readonly memoryBytes: number;
+  /** All that the process which reads a file inherits: where Node's own libraries are, on a machine that lacks them. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
 /** Plain data: it is also given to the networking thread. */
 export interface WorkerConfig extends TensorFlowSettings {
   readonly workerId: WorkerId;
@@ -100,7 +108,7 @@ export interface WorkerConfig extends TensorFlowSettings {
   readonly decodeConcurrency: number;
   readonly prefetchBatches: number;
   readonly cacheBytes: number;
-  readonly weights: { readonly privateAddresses: boolean; readonly memoryBytes: number };
+  readonly weights: WeightsImportConfig;
   readonly heartbeatMs: number;
   readonly stopGraceMs: number;
   readonly nats: NatsConfig;
@@ -126,7 +134,11 @@ export function readWorkerConfig(environment: Environment = process.env): Worker
     decodeConcurrency: v.WORKER_DECODE_CONCURRENCY,
     prefetchBatches: v.WORKER_PREFETCH_BATCHES,
     cacheBytes: v.WORKER_CACHE_BYTES,
-    weights: { privateAddresses: v.WORKER_WEIGHTS_PRIVATE_ADDRESSES === 'yes', memoryBytes: v.WORKER_WEIGHTS_MEMORY_BYTES },
+    weights: {
+      privateAddresses: v.WORKER_WEIGHTS_PRIVATE_ADDRESSES === 'yes',
+      memoryBytes: v.WORKER_WEIGHTS_MEMORY_BYTES,
+      environment: environment['LD_LIBRARY_PATH'] === undefined ? {} : { LD_LIBRARY_PATH: environment['LD_LIBRARY_PATH'] },
+    },
     heartbeatMs: v.WORKER_HEARTBEAT_MS,
     stopGraceMs: v.WORKER_STOP_GRACE_MS,
     nats: natsConfig(v),

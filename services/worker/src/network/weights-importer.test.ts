@@ -17,7 +17,7 @@ import { WeightsImporter } from './weights-importer.js';
 const GIB = 2 ** 30;
 const store = new MemoryStore();
 const importer = (memoryBytes = 3 * GIB) =>
-  new WeightsImporter({ store, logger: silentLogger, privateAddresses: false, memoryBytes, scratch });
+  new WeightsImporter({ store, logger: silentLogger, privateAddresses: false, memoryBytes, environment: {}, scratch });
 const projectId = newId('prj');
 
 const scratch = mkdtempSync(join(tmpdir(), 'roentgen-test-'));
@@ -111,9 +111,9 @@ test(
       const file = join(folder, 'large');
       writeFileSync(file, encodeSafetensors([{ name: 'stem_conv/kernel', shape: [2 ** 26], data: new Float32Array(2 ** 26) }], {}));
       const task = { file, target: join(folder, 'out'), variant: null, library: null, catalogueName: null, sha256: null };
-      const answer = await readWeightsInProcess(task, { memoryBytes: GIB / 2, timeoutMs: 60_000 });
+      const answer = await readWeightsInProcess(task, { memoryBytes: GIB / 2, environment: {}, timeoutMs: 60_000 });
       expect(answer).toMatchObject({ ok: false, code: 'WEIGHTS_LIMIT' });
-      const killed = await readWeightsInProcess(task, { memoryBytes: GIB / 2, timeoutMs: 1 });
+      const killed = await readWeightsInProcess(task, { memoryBytes: GIB / 2, environment: {}, timeoutMs: 1 });
       expect(killed).toMatchObject({ ok: false, code: 'WEIGHTS_LIMIT', message: expect.stringContaining('longer than 0.001 s') });
     } finally {
       rmSync(folder, { recursive: true });

@@ -19,6 +19,8 @@ export interface WeightsImporterOptions {
   readonly privateAddresses: boolean;
   /** For the process that reads the file. */
   readonly memoryBytes: number;
+  /** Of that process: nothing of this one's secrets. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Folder for files under way. */
   readonly scratch?: string;
 }
@@ -52,11 +54,11 @@ export class WeightsImporter {
   }
 
   private async readAndKeep(work: ImportWeightsChunkWork, file: string, target: string): Promise<ChunkOutcome> {
-    const { memoryBytes, logger } = this.options;
+    const { memoryBytes, environment, logger } = this.options;
     const { variant, library, catalogueName, sha256 } = work;
     const read = await readWeightsInProcess(
       { file, target, variant, library, catalogueName, sha256 },
-      { memoryBytes, timeoutMs: READ_TIMEOUT_MS },
+      { memoryBytes, environment, timeoutMs: READ_TIMEOUT_MS },
     );
     if (!read.ok) return failed(read.code, read.message);
     const bytes = await readFile(target);

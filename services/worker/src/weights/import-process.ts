@@ -26,6 +26,8 @@ export type ImportAnswer = z.infer<typeof ImportAnswerSchema>;
 export interface ImportProcessOptions {
   /** Private writable memory that it may have, whatever part of it asks. */
   readonly memoryBytes: number;
+  /** All that it inherits; no keys of the store or the broker. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Then it is killed. */
   readonly timeoutMs: number;
 }
@@ -37,13 +39,16 @@ const KEPT_STDERR = 2_000;
 
 /**
  * Reads a file of weights in a process of its own. The shell sets the limit of its data segment (setrlimit(2), RLIMIT_DATA), which Node cannot
- * set for itself; buffers, WebAssembly and the heap all count. Its environment is empty: no keys of the store or the broker.
+ * set for itself; buffers, WebAssembly and the heap all count. It inherits no more of this process's environment than it is given here.
  */
-export function readWeightsInProcess(task: ImportTask, { memoryBytes, timeoutMs }: ImportProcessOptions): Promise<ImportAnswer> {
+export function readWeightsInProcess(
+  task: ImportTask,
+  { memoryBytes, environment, timeoutMs }: ImportProcessOptions,
+): Promise<ImportAnswer> {
   return new Promise((resolve, reject) => {
     const limited = `ulimit -d ${Math.ceil(memoryBytes / 1024)} 2>/dev/null; exec "$0" "$@"`;
     const child = spawn('/bin/sh', ['-c', limited, process.execPath, '--import', TSX, ENTRY, JSON.stringify(task)], {
-      env: {},
+      env: { ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: timeoutMs,
       killSignal: 'SIGKILL',
