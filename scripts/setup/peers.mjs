@@ -9,11 +9,12 @@ import { run } from './run.mjs';
 const FOLDER = fileURLToPath(new URL('../../test/benchmark/peers/', import.meta.url));
 const STAND_INS = join(FOLDER, 'cuda_stand_ins.py');
 
-/** What benchmarks compare with. Each has its own packages: whoever wants one need not load them all. */
+/** What benchmarks and `npm run parity` compare with. Each has its own packages: whoever wants one need not load them all. */
 export const PEERS = /** @type {const} */ ({
   keras: { label: 'Keras and tensorflow-cpu', download: '290 MB' },
   pytorch: { label: 'PyTorch and timm', download: '560 MB (1.3 GB unpacked; its published wheel holds the GPU code too)' },
   pillow: { label: 'Pillow', download: '25 MB' },
+  onnxruntime: { label: 'onnxruntime and onnx', download: '60 MB' },
 });
 
 /** @typedef {keyof typeof PEERS} Peer */
@@ -59,7 +60,7 @@ export async function ensurePeer(peer, { env = process.env, progress = createPro
   if (existsSync(folder)) return folder;
   mkdirSync(cache, { recursive: true });
   const { label, download } = PEERS[peer];
-  process.stderr.write(`To measure beside ${label} its packages are needed: a download of about ${download}, once, into ${cache}\n`);
+  process.stderr.write(`To compare with ${label} its packages are needed: a download of about ${download}, once, into ${cache}\n`);
   return progress.task(`${label}, about ${download.replace(/ \(.*/, '')}`, (report) =>
     ensurePackage(cache, name, (target, scratch) => installPeer(peer, target, scratch), {
       onWait: (owner) => report(undefined, `process ${owner.pid} is at it`),

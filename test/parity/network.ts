@@ -6,7 +6,7 @@ import type { EfficientNetSpec, ModelConventions, ModelVectors } from '@roentgen
 import { Philox, viewEntry } from '@roentgen/tensorflow';
 import type { StateLayout } from '@roentgen/tensorflow';
 import { PredictionSession, TrainingSession, encodeSafetensors, fixtureVector } from '@roentgen/training';
-import type { MicroBatch } from '@roentgen/training';
+import type { MicroBatch, Predictions } from '@roentgen/training';
 import type { ParityContext } from './context.js';
 
 /** Few: weights and gradients of the classifier travel too. */
@@ -111,15 +111,19 @@ export function networkRequest(context: ParityContext, setup: NetworkSetup, spec
   return { ...imagesRequest(context, setup), weights, names };
 }
 
-/** [batchSize · classes] with the running statistics. */
-export function ourLogits(context: ParityContext, setup: NetworkSetup, vectors: ModelVectors): Float32Array {
+/** Logits and probabilities with the running statistics, [batchSize · classes] each. */
+export function ourPredictions(context: ParityContext, setup: NetworkSetup, vectors: ModelVectors): Predictions {
   const session = PredictionSession.create({ binding: context.binding, numClasses: CLASSES, ...setup });
   try {
     session.setWeights(vectors);
-    return session.predict(randomImages(setup), setup.batchSize).logits;
+    return session.predict(randomImages(setup), setup.batchSize);
   } finally {
     session.close();
   }
+}
+
+export function ourLogits(context: ParityContext, setup: NetworkSetup, vectors: ModelVectors): Float32Array {
+  return ourPredictions(context, setup, vectors).logits;
 }
 
 /** Labels, and weights in the loss: neither all equal. */

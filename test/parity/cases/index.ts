@@ -1,4 +1,5 @@
 import type { ParityCase } from '../context.js';
+import { exportCases } from './exports.js';
 import { gradientCases } from './gradients.js';
 import { logitCases } from './logits.js';
 import { preprocessingCases } from './preprocessing.js';
@@ -13,4 +14,5 @@ export const PARITY_CASES: readonly ParityCase[] = [
   ...trainingCases,
   ...preprocessingCases,
   ...weightCases,
+  ...exportCases,
 ];

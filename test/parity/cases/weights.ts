@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { EfficientNetVariant } from '@roentgen/domain';
 import { efficientNetSpec, initializeModel } from '@roentgen/efficientnet';
-import type { ModelConventions } from '@roentgen/efficientnet';
-import { readEfficientNetWeights, readWeightsFile, toModelVectors } from '@roentgen/weights';
-import type { WeightFacts, WeightSource, WeightsFormat } from '@roentgen/weights';
+import { modelConventions, readEfficientNetWeights, readWeightsFile, toModelVectors } from '@roentgen/weights';
+import type { WeightSource, WeightsFormat } from '@roentgen/weights';
 import type { ParityCase } from '../context.js';
 import { PEER_OF, conventionsOf } from '../conventions.js';
 import type { Library } from '../conventions.js';
@@ -49,7 +48,7 @@ export const weightCases: readonly ParityCase[] = NETWORKS.map(({ library, varia
     checkSpread(theirs);
     const { tensors } = await readWeightsFile(readFileSync(out));
     const read = readEfficientNetWeights(tensors, { target: efficientNetSpec(variant, CLASSES), ...(source && { source }) });
-    const setup = { ...theirSetup, conventions: conventionsFrom(read.facts) };
+    const setup = { ...theirSetup, conventions: modelConventions(read.facts) };
     const spec = specOf(setup);
     const vectors = toModelVectors(read, spec, initializeModel(spec, 0));
     return [
@@ -59,7 +58,3 @@ export const weightCases: readonly ParityCase[] = NETWORKS.map(({ library, varia
     ];
   },
 }));
-
-function conventionsFrom({ padding, batchNormEpsilon, activation, normalization }: WeightFacts): ModelConventions {
-  return { padding, batchNormEpsilon, activation, normalization: { scale: 255, ...normalization }, interpolation: 'bicubic' };
-}

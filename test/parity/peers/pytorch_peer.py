@@ -63,14 +63,14 @@ def named(model, names):
     return found
 
 
-def load(request):
+def load(request, values=None):
     """The network with the weights of the request, by our names."""
     model = create(request)
-    values = read_tensors(request["weights"])
+    values = values or {name: torch.from_numpy(array.copy()) for name, array in read_tensors(request["weights"]).items()}
     tensors = named(model, request["names"])
     with torch.no_grad():
         for name, (module, tensor) in tensors.items():
-            to_ours(module, tensor).copy_(torch.from_numpy(values[name].copy()))
+            to_ours(module, tensor).copy_(values[name])
     dtype = getattr(torch, request.get("dtype", "float32"))
     return model.to(dtype), images(request, dtype)
 
@@ -158,14 +158,8 @@ def save(request):
 
 
 def load_exported(request):
-    """Reads a safetensors file under timm's own names, strictly → logits of the images."""
-    model = create(request)
-    state = load_file(request["file"])
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    # PyTorch counts batches beside the statistics; whoever exports has nothing to say about that.
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    assert not missing and not unexpected, f"missing {missing}, unexpected {unexpected}"
-    return predict(model, images(request))
+    """Reads an exported safetensors file with the library of that name, puts it into the network → logits of the images."""
+    return predict(*load(request, load_file(request["file"])))
 
 
 serve({name: globals()[name] for name in ("shapes", "logits", "gradients", "train", "save", "load_exported")})
