@@ -145,6 +145,7 @@ function addRunCommands(program: Command, context: () => CommandContext): void {
     .option('--brightness <x>', 'brighten or darken them by up to this share of the range', rangeNumber)
     .option('--contrast <x>', 'change their contrast by a factor within 1 ± this', rangeNumber)
     .option('--seed <n>', 'seed of weights, order, augmentation and dropout', wholeNumber({ min: 0, max: MAX_INT }))
+    .option('--recompute', 'compute activations again on the way back: less memory, more time, the same gradients')
     .option('--watch', 'follow the run until it ends')
     .action((options) => trainCommand(context(), options));
   program

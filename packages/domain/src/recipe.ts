@@ -66,6 +66,8 @@ const RecipeFields = z.object({
   batchNorm: z.enum(['batch', 'frozen']).default('batch'),
   /** How much of the running statistics is kept at each step. */
   batchNormMomentum: fraction(0, 0.99999, 0.99),
+  /** Computes activations a second time on the way back instead of keeping them: less memory, more time, the same gradients. */
+  recompute: z.boolean().default(false),
   seed: wholeNumber(0, 2_147_483_647).default(0),
   augmentation: AugmentationSchema.default(AUGMENTATION_PRESETS.none),
   /** A checkpoint after every so many epochs, and always after the last. */

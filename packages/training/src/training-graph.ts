@@ -27,6 +27,7 @@ export interface TrainingGraphOptions
       | 'emaDecay'
       | 'freeze'
       | 'layerDecay'
+      | 'recompute'
     > {
   readonly spec: EfficientNetSpec;
   readonly evaluationBatchSize: number;
@@ -142,7 +143,7 @@ function addGetState<N extends string>(graph: Graph, variables: Readonly<Record<
  * running statistics twice.
  */
 function addGradients(graph: Graph, { model, sum }: TrainingVariables, options: TrainingGraphOptions) {
-  const { spec, imageSizePx, microBatchSize: n, labelSmoothing, batchNorm } = options;
+  const { spec, imageSizePx, microBatchSize: n, labelSmoothing, batchNorm, recompute } = options;
   const images = graph.placeholder('gradients/images', 'uint8', [n, imageSizePx, imageSizePx, 3]);
   const labels = graph.placeholder('gradients/labels', 'int32', [n]);
   const sampleWeights = graph.placeholder('gradients/sample_weights', 'float32', [n]);
@@ -150,7 +151,7 @@ function addGradients(graph: Graph, { model, sum }: TrainingVariables, options: 
   const parameters = unpack(graph, ops.read(graph, model.weights), spec.parameters);
   const statistics = unpack(graph, ops.read(graph, model.statistics), spec.statistics);
   const { conventions } = spec;
-  const nn = new Layers({ graph, parameters, statistics, batchNorm, conventions, dropoutSeed });
+  const nn = new Layers({ graph, parameters, statistics, batchNorm, conventions, dropoutSeed, recompute });
 
   const augmented = addAugmentation(graph, images, options.augmentation);
   const logits = forward(nn, spec, normalizeImages(graph, augmented.images, conventions.normalization), options);

@@ -36,6 +36,7 @@ export interface TrainOptions {
   readonly emaDecay?: number;
   readonly layerDecay?: number;
   readonly schedule?: keyof typeof SCHEDULES;
+  readonly recompute?: boolean;
   readonly seed?: number;
   readonly augmentation?: keyof typeof AUGMENTATIONS;
   readonly rotationDegrees?: number;
@@ -84,6 +85,7 @@ export function recipeOf(options: Omit<TrainOptions, 'dataset'>): TrainingRecipe
     ...(options.emaDecay !== undefined && { emaDecay: options.emaDecay }),
     ...(options.layerDecay !== undefined && { layerDecay: options.layerDecay }),
     ...augmentationOf(options),
+    ...(options.recompute !== undefined && { recompute: options.recompute }),
     ...(options.seed !== undefined && { seed: options.seed }),
   };
 }

@@ -317,6 +317,8 @@ export type TrainingRecipeInput = {
   /** Samples per session call. By default as many as fit into every worker that can train the run, settled before its first step. */
   readonly microBatchSize?: number | null | undefined;
   readonly optimizer?: OptimizerInput;
+  /** Computes activations again on the way back instead of keeping them: the same gradients with a half to a third of the memory per image, in about a third more time. */
+  readonly recompute?: boolean;
   readonly schedule?: ScheduleInput;
   /** 0 to 2,147,483,647; decides weights, order, augmentation and dropout. */
   readonly seed?: number;

@@ -43,6 +43,8 @@ export interface LayersOptions {
   readonly conventions: LayerConventions;
   /** [2] int32 that all randomness of this pass is a function of; null switches dropout and drop-connect off. */
   readonly dropoutSeed: Tensor | null;
+  /** Whether `segment`s keep nothing but their input for the backward pass; false by default. */
+  readonly recompute?: boolean;
 }
 
 /**
@@ -54,11 +56,38 @@ export class Layers {
   readonly tape: Tape;
   /** Mean and variance of this batch per batch norm, by the name of the statistic that they will be averaged into. */
   readonly batchMoments = new Map<string, Tensor>();
-  private randomLayers = 0;
+  private readonly usedParameters = new Set<Tensor>();
 
-  constructor(private readonly options: LayersOptions) {
+  /** @param randomLayers how many layers with random numbers come before the first of these */
+  constructor(
+    private readonly options: LayersOptions,
+    private randomLayers = 0,
+  ) {
     this.graph = options.graph;
     this.tape = new Tape(options.graph);
+  }
+
+  /**
+   * Part of a network that is computed a second time on the way back instead of being kept (gradient checkpointing: Chen et al. 2016,
+   * "Training deep nets with sublinear memory cost"), where the options want it. Its random layers repeat their numbers, and the moments
+   * of its batch norms are taken from the first pass.
+   * @param build the part as a function of its input, on the layers that it is given; called twice
+   */
+  segment(x: Tensor, build: (nn: Layers, x: Tensor) => Tensor): Tensor {
+    if (this.options.recompute !== true) return build(this, x);
+    const first = this.randomLayers;
+    const forward = new Layers(this.options, first);
+    const y = build(forward, x);
+    this.randomLayers = forward.randomLayers;
+    forward.batchMoments.forEach((moment, name) => this.batchMoments.set(name, moment));
+    const parameters = [...forward.usedParameters];
+    this.tape.record([x, ...parameters], y, (dy) => {
+      const again = new Layers(this.options, first);
+      // Without the wait for dy, TensorFlow's optimiser sees the same computation twice and keeps the first one, which saves nothing.
+      const input = ops.identity(this.graph, x, { name: 'recompute', controls: [dy.node] });
+      return again.tape.gradients(build(again, input), [input, ...parameters], dy);
+    });
+    return y;
   }
 
   /** [n, h, w, in] → [n, ⌈h/stride⌉, ⌈w/stride⌉, out] */
@@ -108,7 +137,8 @@ export class Layers {
   /** SiLU, x · σ(x) (Elfwing et al. 2018). Keeps σ for the backward pass: recomputing it costs 25 % of the step. */
   silu(x: Tensor): Tensor {
     const s = ops.sigmoid(this.graph, x);
-    const y = ops.mul(this.graph, x, s);
+    // Of a segment's two passes TensorFlow would fuse only the first, which does not keep σ, into a kernel that rounds in another way.
+    const y = this.options.recompute === true ? ops.mulNoNan(this.graph, x, s) : ops.mul(this.graph, x, s);
     // dy · (s + x · s · (1 − s)) in three passes, without a temporary for dy · x.
     this.tape.record([x], y, (dy) => [ops.mul(this.graph, dy, ops.add(this.graph, s, ops.sigmoidGrad(this.graph, s, x)))]);
     return y;
@@ -208,7 +238,9 @@ export class Layers {
   }
 
   private parameter(name: string): Tensor {
-    return find(this.options.parameters, 'parameter', name);
+    const parameter = find(this.options.parameters, 'parameter', name);
+    this.usedParameters.add(parameter);
+    return parameter;
   }
 
   private statistic(name: string): Tensor {

@@ -134,6 +134,12 @@ export class TrainingRecipeInput {
   @Field(() => BatchNormEnum, { defaultValue: DEFAULTS.batchNorm }) batchNorm!: 'batch' | 'frozen';
   @Field(() => Float, { defaultValue: DEFAULTS.batchNormMomentum, description: 'How much of the running statistics is kept at each step.' })
   batchNormMomentum!: number;
+  @Field(() => Boolean, {
+    defaultValue: DEFAULTS.recompute,
+    description:
+      'Computes activations again on the way back instead of keeping them: the same gradients with a half to a third of the memory per image, in about a third more time.',
+  })
+  recompute!: boolean;
   @Field(() => SafeInt, {
     defaultValue: DEFAULTS.seed,
     description: '0 to 2,147,483,647; decides weights, order, augmentation and dropout.',

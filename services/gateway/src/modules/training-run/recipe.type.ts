@@ -86,6 +86,7 @@ export class TrainingRecipeType implements Omit<RequestedRecipe, 'optimizer' | '
   dropConnectRate!: number;
   @Field(() => BatchNormEnum) batchNorm!: 'batch' | 'frozen';
   @Field(() => Float, { description: 'How much of the running statistics is kept at each step.' }) batchNormMomentum!: number;
+  @Field(() => Boolean, { description: 'Activations are computed again on the way back instead of being kept.' }) recompute!: boolean;
   @Field(() => SafeInt) seed!: number;
   @Field(() => AugmentationType) augmentation!: AugmentationType;
   @Field(() => Int) checkpointEveryEpochs!: number;
