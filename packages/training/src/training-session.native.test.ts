@@ -64,6 +64,7 @@ test.each(OFFSETS_FLOATS)('the memory that a state was set from can be overwritt
     weights: sharedCopy(start.weights, offset),
     slots: { m: sharedCopy(start.slots['m']!, offset), v: sharedCopy(start.slots['v']!, offset) },
     ema: null,
+    lossScaling: null,
     statistics: sharedCopy(start.statistics, offset),
   };
   session.setState(shared);
