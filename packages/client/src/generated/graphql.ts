@@ -325,7 +325,7 @@ export type TrainingRecipeInput = {
   readonly optimizer?: OptimizerInput;
   /** Weights, optimiser, statistics, loss and evaluation are FP32 in any case. FP16 scales the loss; a step whose gradient overflows makes no update. Neither BF16 nor FP16 is faster on a CPU. */
   readonly precision?: Precision;
-  /** Computes activations again on the way back instead of keeping them: the same gradients with a half to a third of the memory per image, in about a third more time. */
+  /** Computes activations again on the way back instead of keeping them: the same gradients with a tenth (B7) to two fifths (B0) of the memory per image, in about a third more time. */
   readonly recompute?: boolean;
   readonly schedule?: ScheduleInput;
   /** 0 to 2,147,483,647; decides weights, order, augmentation and dropout. */

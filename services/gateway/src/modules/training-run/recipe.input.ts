@@ -145,7 +145,7 @@ export class TrainingRecipeInput {
   @Field(() => Boolean, {
     defaultValue: DEFAULTS.recompute,
     description:
-      'Computes activations again on the way back instead of keeping them: the same gradients with a half to a third of the memory per image, in about a third more time.',
+      'Computes activations again on the way back instead of keeping them: the same gradients with a tenth (B7) to two fifths (B0) of the memory per image, in about a third more time.',
   })
   recompute!: boolean;
   @Field(() => SafeInt, {
