@@ -143,10 +143,11 @@ test('a run takes any optimiser with its own fields, and refuses those of anothe
     optimizer: { kind: 'SGD', momentum: 0.8 },
     schedule: { kind: 'EXPONENTIAL', finalFraction: 0.1 },
     ...{ clipNorm: 1, emaDecay: 0.99, layerDecay: 0.9, classWeights: 'BALANCED', freeze: { until: 'HEAD', epochs: 1 } },
+    ...{ precision: 'BF16', recompute: true },
   };
   const runId = await startedRun({ recipe });
   const fields =
-    'optimizer { kind beta1 weightDecay momentum nesterov } schedule { kind warmupSteps finalFraction } clipNorm emaDecay layerDecay classWeights freeze { until epochs }';
+    'optimizer { kind beta1 weightDecay momentum nesterov } schedule { kind warmupSteps finalFraction } clipNorm emaDecay layerDecay classWeights freeze { until epochs } precision recompute';
   expect(at(await harness().ask(token, `{ trainingRun(id: "${runId}") { recipe { ${fields} } } }`), 'trainingRun.recipe')).toEqual({
     ...recipe,
     optimizer: { kind: 'SGD', beta1: null, weightDecay: null, momentum: 0.8, nesterov: true },

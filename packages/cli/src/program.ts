@@ -9,7 +9,7 @@ import { datasetsCommand, runsCommand, workersCommand } from './commands/lists.j
 import { predictCommand } from './commands/predict.js';
 import { selftestCommand } from './commands/selftest.js';
 import { createTokenCommand, revokeTokenCommand } from './commands/tokens.js';
-import { AUGMENTATIONS, OPTIMIZERS, SCHEDULES, trainCommand, watchCommand } from './commands/train.js';
+import { AUGMENTATIONS, OPTIMIZERS, PRECISIONS, SCHEDULES, trainCommand, watchCommand } from './commands/train.js';
 import { upCommand } from './commands/up.js';
 import { catalogueCommand, importWeightsCommand, listWeightsCommand } from './commands/weights.js';
 import { EXIT_HELP } from './exit-codes.js';
@@ -145,6 +145,8 @@ function addRunCommands(program: Command, context: () => CommandContext): void {
     .option('--brightness <x>', 'brighten or darken them by up to this share of the range', rangeNumber)
     .option('--contrast <x>', 'change their contrast by a factor within 1 ± this', rangeNumber)
     .option('--seed <n>', 'seed of weights, order, augmentation and dropout', wholeNumber({ min: 0, max: MAX_INT }))
+    .addOption(new Option('--precision <format>', 'number format of convolutions and activations').choices(Object.keys(PRECISIONS)))
+    .option('--recompute', 'compute activations again on the way back: less memory, more time, the same gradients')
     .option('--watch', 'follow the run until it ends')
     .action((options) => trainCommand(context(), options));
   program

@@ -75,6 +75,7 @@ test.each([
   [{ optimizer: { kind: 'adamw', weightDecay: 2 } }, '2 must be at most 1; use a number from 0 to 1'],
   [{ clipNorm: 0 }, 'recipe.clipNorm: 0 must be at least 0.000001'],
   [{ emaDecay: 1 }, 'recipe.emaDecay: 1 must be at most 0.99999'],
+  [{ precision: 'fp8' }, 'unknown precision "fp8": use fp32, bf16 or fp16'],
   [{ classWeights: 'sqrt' }, 'unknown classWeights "sqrt": use none or balanced'],
   [{ freeze: { until: 'none', epochs: 3 } }, 'epochs 3 freeze nothing with until "none": use until "head", or epochs 0'],
 ])('%j is refused with value, rule and fix', (input, message) => {

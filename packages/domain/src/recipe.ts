@@ -37,6 +37,10 @@ const VariantSchema = z.string().transform((name, ctx): EfficientNetVariant => {
   return z.NEVER;
 });
 
+/** Number formats of convolutions and activations: IEEE single precision, its upper half (8 bits of precision), IEEE half precision (11 bits). */
+export const PRECISIONS = ['fp32', 'bf16', 'fp16'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
 const wholeNumber = (min: number, max: number) =>
   z.number().int(`must be a whole number`).min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
 const fraction = (min: number, max: number, fallback: number) =>
@@ -66,6 +70,13 @@ const RecipeFields = z.object({
   batchNorm: z.enum(['batch', 'frozen']).default('batch'),
   /** How much of the running statistics is kept at each step. */
   batchNormMomentum: fraction(0, 0.99999, 0.99),
+  /**
+   * What convolutions and activations are computed in. Weights, optimiser, statistics, loss and evaluation are fp32 in any case. fp16 scales
+   * the loss; a step whose gradient overflows makes no update.
+   */
+  precision: z.enum(PRECISIONS, { error: ({ input }) => `unknown precision "${String(input)}": use fp32, bf16 or fp16` }).default('fp32'),
+  /** Computes activations a second time on the way back instead of keeping them: less memory, more time, the same gradients. */
+  recompute: z.boolean().default(false),
   seed: wholeNumber(0, 2_147_483_647).default(0),
   augmentation: AugmentationSchema.default(AUGMENTATION_PRESETS.none),
   /** A checkpoint after every so many epochs, and always after the last. */

@@ -57,7 +57,7 @@ export const RunEventInputSchema = z.object({
   workerId: idSchema('wkr').nullable().default(null),
   /** Epochs count from 1; null where the event has none. */
   epoch: z.number().int().nonnegative().nullable().default(null),
-  /** Optimiser updates committed so far, over all epochs; null where the event has none. */
+  /** Steps committed so far, over all epochs: optimiser updates, except those that fp16 had to skip; null where the event has none. */
   step: z.number().int().nonnegative().nullable().default(null),
   status: z.enum(RUN_STATUSES).nullable().default(null),
   message: z.string().nullable().default(null),

@@ -24,7 +24,7 @@ let encoded: EncodedCheckpoint;
 beforeAll(() => {
   const spec = efficientNetSpec('B0', 2);
   const slots = { m: new Float32Array(spec.parameters.length), v: initializeModel(spec, 2).weights };
-  state = { ...initializeModel(spec, 1), slots, ema: null };
+  state = { ...initializeModel(spec, 1), slots, ema: null, lossScaling: null };
   encoded = encodeCheckpoint(state, facts);
 });
 
@@ -74,6 +74,16 @@ test.each([
   const other: TrainingState = { ...state, slots, ema: recipe.emaDecay === null ? null : filled(3) };
   const { tensors, description } = encodeCheckpoint(other, { ...facts, recipe });
   expectSameState(decodeCheckpoint(tensors, description).state, other);
+});
+
+test('the loss scale of an fp16 run comes back, and is missed where it is not there', () => {
+  const recipe = parseTrainingRecipe({ ...facts.recipe, precision: 'fp16' });
+  const lossScaling = { scale: 4096, steadySteps: 17, skippedSteps: 3 };
+  const { tensors, description } = encodeCheckpoint({ ...state, lossScaling }, { ...facts, recipe });
+  expect(decodeCheckpoint(tensors, description).state.lossScaling).toEqual(lossScaling);
+  expect(() => decodeCheckpoint(encoded.tensors, { ...encoded.description, recipe })).toThrow(
+    '"loss_scaling" of an fp16 run is missing or wrong',
+  );
 });
 
 test('with a moving average the model is that average, under the plain names too', () => {

@@ -8,6 +8,8 @@ import type { StateLayout } from '@roentgen/tensorflow';
 import { z } from 'zod';
 import type { EvaluationMetrics } from './classification-metrics.js';
 import { CheckpointError } from './errors.js';
+import { decodeLossScaling, encodeLossScaling } from './loss-scaling.js';
+import type { LossScaling } from './loss-scaling.js';
 import { optimizerSlots } from './optimizer/training-state.js';
 import type { TrainingState } from './optimizer/training-state.js';
 import { ModelConventionsSchema } from './preprocessing.js';
@@ -17,6 +19,8 @@ import type { NamedTensor } from './safetensors.js';
 export const CHECKPOINT_FORMAT = 'roentgen-checkpoint/1';
 /** Weights that are trained, where the plain names hold their moving average: what has no prefix is always the model. */
 const RAW = 'raw/';
+/** What fp16 knows about the scale of its gradients. */
+const LOSS_SCALING = 'loss_scaling';
 const slotPrefix = (slot: string) => `optimizer/${slot}/`;
 /** How slots were named while Adam was the only optimiser. */
 const legacySlotPrefix = (slot: string) => `adam/${slot}/`;
@@ -99,6 +103,7 @@ export function encodeCheckpoint(state: TrainingState, facts: CheckpointFacts): 
       ...namedTensors(state.statistics, spec.statistics),
       ...(state.ema ? namedTensors(state.weights, spec.parameters, RAW) : []),
       ...Object.entries(state.slots).flatMap(([slot, vector]) => namedTensors(vector, spec.parameters, slotPrefix(slot))),
+      ...(state.lossScaling ? [{ name: LOSS_SCALING, shape: [3], data: encodeLossScaling(state.lossScaling) }] : []),
     ],
     { format: CHECKPOINT_FORMAT },
   );
@@ -129,9 +134,10 @@ export function decodeCheckpoint(file: Uint8Array, description: unknown): Traini
     slots: Object.fromEntries(slots.map((slot) => [slot, flatVector(tensors, spec.parameters, prefixOf(slot))])),
     ema: recipe.emaDecay === null ? null : model,
     statistics: flatVector(tensors, spec.statistics),
+    lossScaling: recipe.precision === 'fp16' ? lossScalingOf(tensors) : null,
   };
   const vectorsOfParameters = 1 + slots.length + (state.ema ? 1 : 0);
-  const known = vectorsOfParameters * spec.parameters.entries.length + spec.statistics.entries.length;
+  const known = vectorsOfParameters * spec.parameters.entries.length + spec.statistics.entries.length + (state.lossScaling ? 1 : 0);
   if (tensors.size !== known) {
     throw new CheckpointError(`the file holds ${tensors.size} tensors, this network and its optimiser have ${known}.`, {
       tensors: tensors.size,
@@ -191,6 +197,18 @@ function flatVector(tensors: ReadonlyMap<string, NamedTensor>, layout: StateLayo
     viewEntry(vector, entry).set(tensor.data);
   }
   return vector;
+}
+
+function lossScalingOf(tensors: ReadonlyMap<string, NamedTensor>): LossScaling {
+  try {
+    return decodeLossScaling(tensors.get(LOSS_SCALING)?.data ?? new Float32Array());
+  } catch (cause) {
+    throw new CheckpointError(
+      `tensor "${LOSS_SCALING}" of an fp16 run is missing or wrong: ${String(cause)}`,
+      { name: LOSS_SCALING },
+      { cause },
+    );
+  }
 }
 
 function layoutHash(spec: EfficientNetSpec): string {

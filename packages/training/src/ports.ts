@@ -58,8 +58,12 @@ export type TrainingEvent =
       /** Share of the global batch that was classified right, before the update. */
       readonly accuracy: number;
       readonly learningRate: number;
-      /** L2 norm of the averaged gradient, before clipping. */
+      /** L2 norm of the averaged gradient, before clipping; NaN where it overflowed. */
       readonly gradientNorm: number;
+      /** What the loss was multiplied by in this step; null unless the precision is fp16. */
+      readonly lossScale: number | null;
+      /** The gradient overflowed at this loss scale, so the step made no update. */
+      readonly skipped: boolean;
       readonly imagesPerSecond: number;
       readonly durations: StepDurations;
     }

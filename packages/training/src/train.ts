@@ -67,14 +67,11 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
     const gradientsAt = clock();
     const total = await allReduce(options, step, local); //                identical bits on every member
     const allReduceAt = clock();
-    if (!session.isSumFinite(total)) throw run.nonFinite(total);
+    const { lossScale } = session;
+    const skipped = !session.isSumFinite(total);
+    if (skipped && !session.canSkip(total)) throw run.nonFinite(total);
     const learningRate = plan.learningRate(step);
-    const { gradientNorm } = session.applySum(total, {
-      step,
-      learningRate,
-      statisticsMomentum: plan.statisticsMomentum(step),
-      phase: plan.phase(step),
-    });
+    const gradientNorm = endStep(options, step, skipped ? null : total);
     const appliedAt = clock();
     run.commit();
     await report({
@@ -86,6 +83,8 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
       accuracy: total.correctSum / total.sampleCount,
       learningRate,
       gradientNorm,
+      lossScale,
+      skipped,
       imagesPerSecond: total.sampleCount / ((appliedAt - startedAt) / 1000),
       durations: {
         inputMs: inputAt - startedAt,
@@ -127,6 +126,17 @@ async function allReduce({ session, collective }: TrainOptions, step: number, lo
   const total = await collective.allReduce(step, { ...local, ...session.readSum() });
   session.setSum(total);
   return total;
+}
+
+/** Ends a step with the update from its sums, or without one. → norm of the gradient */
+function endStep({ plan, session }: TrainOptions, step: number, total: StepSums | null): number {
+  const position = { step, phase: plan.phase(step) };
+  if (total === null) {
+    session.skip(position);
+    return Number.NaN;
+  }
+  const rates = { learningRate: plan.learningRate(step), statisticsMomentum: plan.statisticsMomentum(step) };
+  return session.applySum(total, { ...position, ...rates }).gradientNorm;
 }
 
 /** Where a run stands. */

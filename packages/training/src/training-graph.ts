@@ -1,8 +1,8 @@
-import type { TrainingRecipe } from '@roentgen/domain';
+import type { Precision, TrainingRecipe } from '@roentgen/domain';
 import { forward } from '@roentgen/efficientnet';
 import type { DropRates, EfficientNetSpec, FinishedNetwork } from '@roentgen/efficientnet';
 import { ANY_BATCH, Graph, Layers, expectDType, ops, pack, unpack, viewEntry } from '@roentgen/tensorflow';
-import type { CompiledGraph, Node, StateLayout, Tensor, Variable } from '@roentgen/tensorflow';
+import type { CompiledGraph, ComputeDType, Node, StateLayout, Tensor, Variable } from '@roentgen/tensorflow';
 import { addAugmentation } from './augmentation/graph.js';
 import { addGradientSum, assignSum, declareGradientSum } from './gradient-sum-graph.js';
 import type { GradientSumVariables } from './gradient-sum-graph.js';
@@ -27,10 +27,14 @@ export interface TrainingGraphOptions
       | 'emaDecay'
       | 'freeze'
       | 'layerDecay'
+      | 'precision'
+      | 'recompute'
     > {
   readonly spec: EfficientNetSpec;
   readonly evaluationBatchSize: number;
 }
+
+const COMPUTE_TYPES: Readonly<Record<Precision, ComputeDType>> = { fp32: 'float32', bf16: 'bfloat16', fp16: 'float16' };
 
 /** Everything that training asks of the accelerator, as one graph with some ways in. */
 export type TrainingGraph = ReturnType<typeof buildTrainingGraph>;
@@ -142,29 +146,33 @@ function addGetState<N extends string>(graph: Graph, variables: Readonly<Record<
  * running statistics twice.
  */
 function addGradients(graph: Graph, { model, sum }: TrainingVariables, options: TrainingGraphOptions) {
-  const { spec, imageSizePx, microBatchSize: n, labelSmoothing, batchNorm } = options;
+  const { spec, imageSizePx, microBatchSize: n, labelSmoothing, batchNorm, precision, recompute } = options;
   const images = graph.placeholder('gradients/images', 'uint8', [n, imageSizePx, imageSizePx, 3]);
   const labels = graph.placeholder('gradients/labels', 'int32', [n]);
   const sampleWeights = graph.placeholder('gradients/sample_weights', 'float32', [n]);
   const dropoutSeed = graph.placeholder('gradients/dropout_seed', 'int32', [2]);
+  const lossScale = precision === 'fp16' ? graph.placeholder('gradients/loss_scale', 'float32', []) : null;
   const parameters = unpack(graph, ops.read(graph, model.weights), spec.parameters);
   const statistics = unpack(graph, ops.read(graph, model.statistics), spec.statistics);
   const { conventions } = spec;
-  const nn = new Layers({ graph, parameters, statistics, batchNorm, conventions, dropoutSeed });
+  const computeType = COMPUTE_TYPES[precision];
+  const nn = new Layers({ graph, parameters, statistics, batchNorm, conventions, dropoutSeed, computeType, recompute });
 
   const augmented = addAugmentation(graph, images, options.augmentation);
   const logits = forward(nn, spec, normalizeImages(graph, augmented.images, conventions.normalization), options);
   const lossSum = nn.weightedCrossEntropySum(logits, labels, sampleWeights, labelSmoothing);
-  const gradients = nn.tape.gradients(lossSum, [...parameters.values()]);
+  const gradients = nn.tape.gradients(lossSum, [...parameters.values()], lossScale ?? graph.scalar(1));
 
   const gradientByName = new Map([...parameters.keys()].map((name, index) => [name, gradients[index]!]));
+  const scaledSum = pack(graph, gradientByName, spec.parameters);
   const moments = batchNorm === 'batch' ? pack(graph, nn.batchMoments, spec.statistics) : ops.fill(graph, spec.statistics.length, 0);
-  const assigned = assignSum(graph, sum.current, { gradient: pack(graph, gradientByName, spec.parameters), moments });
+  const gradient = lossScale ? ops.div(graph, scaledSum, lossScale) : scaledSum;
+  const assigned = assignSum(graph, sum.current, { gradient, moments });
   const isCorrect = ops.cast(graph, ops.equal(graph, ops.argMax(graph, logits), labels), 'float32');
   const isCounted = ops.cast(graph, ops.greater(graph, sampleWeights, graph.scalar(0)), 'float32');
   return graph.endpoint(
     'gradients',
-    { images, labels, sampleWeights, dropoutSeed, ...augmented.feeds },
+    { images, labels, sampleWeights, dropoutSeed, ...augmented.feeds, ...(lossScale && { lossScale }) },
     {
       lossSum: fetch(graph, lossSum, 'gradients/loss_sum', assigned),
       weightSum: fetch(graph, ops.sum(graph, sampleWeights, [0]), 'gradients/weight_sum'),

@@ -6,6 +6,8 @@ import { Session } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import type { AugmentationFeeds } from './augmentation/feeds.js';
 import { InvalidBatchError } from './errors.js';
+import { FIRST_LOSS_SCALING, LEAST_SCALE, afterOverflow, afterUpdate, encodeLossScaling } from './loss-scaling.js';
+import type { LossScaling } from './loss-scaling.js';
 import type { MicroBatch } from './micro-batch.js';
 import { masksOf } from './optimizer/masks.js';
 import { emptySlots, stateOf, stateVectorNames, stateVectors } from './optimizer/training-state.js';
@@ -37,14 +39,18 @@ export interface SeededBatch {
   readonly augmentation?: AugmentationFeeds;
 }
 
-export interface ApplyOptions {
-  /** 0-based index of the step: the number of updates made before. */
+/** Where a step stands. */
+export interface StepPosition {
+  /** 0-based index of the step: the number of steps committed before. */
   readonly step: number;
+  /** What learns; everything, since step 0, by default. */
+  readonly phase?: TrainingPhase;
+}
+
+export interface ApplyOptions extends StepPosition {
   readonly learningRate: number;
   /** Share of the running statistics that is kept, in [0, 1]. */
   readonly statisticsMomentum: number;
-  /** What learns; everything, since step 0, by default. */
-  readonly phase?: TrainingPhase;
 }
 
 /** Steps in which the same parameters learn. A phase starts with an empty optimiser. */
@@ -59,12 +65,16 @@ const EVERYTHING_LEARNS: TrainingPhase = { firstStep: 0, headOnly: false };
 
 /** A network in training on one device. Synchronous: each call blocks the thread for as long as it computes. */
 export class TrainingSession {
+  private lossScaling: LossScaling | null;
+
   private constructor(
     readonly recipe: TrainingRecipe,
     readonly spec: EfficientNetSpec,
     private readonly session: Session,
     private readonly graph: TrainingGraph,
-  ) {}
+  ) {
+    this.lossScaling = firstLossScaling(recipe);
+  }
 
   static create({
     binding,
@@ -84,7 +94,8 @@ export class TrainingSession {
   initialState(seed: number): TrainingState {
     const model = initializeModel(this.spec, seed);
     const ema = this.recipe.emaDecay === null ? null : model.weights.slice();
-    return { ...model, slots: emptySlots(this.recipe, this.spec.parameters.length), ema };
+    const slots = emptySlots(this.recipe, this.spec.parameters.length);
+    return { ...model, slots, ema, lossScaling: firstLossScaling(this.recipe) };
   }
 
   /**
@@ -93,15 +104,22 @@ export class TrainingSession {
    */
   start(model: ModelVectors): void {
     this.session.run(this.graph.start, { weights: vector(model.weights), statistics: vector(model.statistics) });
+    this.lossScaling = firstLossScaling(this.recipe);
   }
 
   /** Takes copies: the arrays may be overwritten afterwards. @throws FeedError when a vector is missing or has the wrong length */
   setState(state: TrainingState): void {
     this.session.run(this.graph.setState, vectors(stateVectors(state)));
+    this.lossScaling = firstLossScaling(this.recipe) && (state.lossScaling ?? FIRST_LOSS_SCALING);
   }
 
   getState(): TrainingState {
-    return stateOf(this.recipe, this.session.run(this.graph.getState, {}));
+    return stateOf(this.recipe, this.session.run(this.graph.getState, {}), this.lossScaling);
+  }
+
+  /** What the loss is multiplied by before its gradient is taken; null unless the precision is fp16. */
+  get lossScale(): number | null {
+    return this.lossScaling?.scale ?? null;
   }
 
   /** SHA-256 of all state, hexadecimal: equal exactly when every bit is. */
@@ -112,6 +130,7 @@ export class TrainingSession {
       const part = state[name]!;
       hash.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
     }
+    if (this.lossScaling) hash.update(new Uint8Array(encodeLossScaling(this.lossScaling).buffer));
     return hash.digest('hex');
   }
 
@@ -171,11 +190,11 @@ export class TrainingSession {
     { step, learningRate, statisticsMomentum, phase = EVERYTHING_LEARNS }: ApplyOptions,
   ): { readonly gradientNorm: number } {
     const { optimizer, emaDecay } = this.recipe;
-    // Moments of parameters that did not learn are 0: corrected for as many steps, they would make the first updates several times too long.
-    if (step === phase.firstStep && step > 0) this.session.run(this.graph.emptyOptimizer, {});
+    this.enterPhase(step, phase);
     const { apply } = this.graph;
+    const updates = step - phase.firstStep - (this.lossScaling?.skippedSteps ?? 0);
     const ofRecipe: Readonly<Record<string, number>> = {
-      ...stepScalars(optimizer, learningRate, step - phase.firstStep),
+      ...stepScalars(optimizer, learningRate, updates),
       ...('bodyLearns' in apply.feeds && { bodyLearns: phase.headOnly ? 0 : 1 }),
       ...(emaDecay !== null && { emaDecay: rampedDecay(emaDecay, step) }),
     };
@@ -185,7 +204,31 @@ export class TrainingSession {
       statisticsMomentum: scalar(statisticsMomentum),
       ...Object.fromEntries(Object.entries(ofRecipe).map(([name, value]) => [name, scalar(value)])),
     });
+    this.lossScaling &&= afterUpdate(this.lossScaling);
     return { gradientNorm: gradientNorm[0]! };
+  }
+
+  /**
+   * Whether a sum that is not finite is no sign of divergence: loss and moments are, and the loss scale of fp16, under which the gradient
+   * overflowed, can be lowered.
+   */
+  canSkip({ lossSum, weightSum, momentCount }: StepSums): boolean {
+    if (this.lossScale === null || this.lossScale <= LEAST_SCALE) return false;
+    const norms = this.session.run(this.graph.sum.check, { weightSum: scalar(weightSum), momentCount: scalar(momentCount) });
+    return Number.isFinite(lossSum / weightSum) && Number.isFinite(norms.momentNorm[0]);
+  }
+
+  /** Ends a step without an update: the loss scale is half as high in the next one. */
+  skip({ step, phase = EVERYTHING_LEARNS }: StepPosition): void {
+    this.enterPhase(step, phase);
+    this.lossScaling &&= afterOverflow(this.lossScaling);
+  }
+
+  private enterPhase(step: number, phase: TrainingPhase): void {
+    if (step !== phase.firstStep || step === 0) return;
+    // Moments of parameters that did not learn are 0: corrected for as many steps, they would make the first updates several times too long.
+    this.session.run(this.graph.emptyOptimizer, {});
+    this.lossScaling &&= { ...this.lossScaling, skippedSteps: 0 };
   }
 
   /** Sums over one micro-batch with their vectors. Changes no state. @throws like `sumGradients` */
@@ -208,6 +251,7 @@ export class TrainingSession {
       sampleWeights: vector(batch.weights),
       dropoutSeed: vector(dropoutSeed),
       ...augmentation,
+      ...(this.lossScaling && { lossScale: scalar(this.lossScaling.scale) }),
     });
     return {
       momentCount: 1,
@@ -227,6 +271,10 @@ export class TrainingSession {
   close(): void {
     this.session.close();
   }
+}
+
+function firstLossScaling({ precision }: TrainingRecipe): LossScaling | null {
+  return precision === 'fp16' ? FIRST_LOSS_SCALING : null;
 }
 
 function vector<A extends Float32Array | Int32Array>(data: A): { data: A; shape: readonly number[] } {

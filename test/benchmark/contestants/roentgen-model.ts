@@ -17,15 +17,17 @@ const SetupSchema = z.object({
   classes: z.number(),
   learningRate: z.number(),
   threads: z.number(),
+  batchNorm: z.enum(['batch', 'frozen']).default('batch'),
+  recompute: z.boolean().default(false),
 });
 type Setup = z.output<typeof SetupSchema>;
 
 const SEED = 0;
 
-function trainingStep({ variant, imageSizePx, batchSize, classes, learningRate }: Setup): Step {
+function trainingStep({ variant, imageSizePx, batchSize, classes, learningRate, batchNorm, recompute }: Setup): Step {
   const timed = new TimedBinding(loadBinding());
   const recipe = parseTrainingRecipe({
-    ...{ variant, imageSizePx, learningRate, seed: SEED, dropoutRate: 0, dropConnectRate: 0, batchNorm: 'batch' },
+    ...{ variant, imageSizePx, learningRate, seed: SEED, dropoutRate: 0, dropConnectRate: 0, batchNorm, recompute },
     ...{ globalBatchSize: batchSize, microBatchSize: batchSize },
   });
   const session = TrainingSession.create({ binding: timed.binding, recipe, numClasses: classes });

@@ -15,6 +15,7 @@ test('the recipe has what the flags say and nothing else', () => {
     clipNorm: 1,
     emaDecay: 0.999,
   });
+  expect(recipeOf({ precision: 'bf16', recompute: true })).toEqual({ precision: 'BF16', recompute: true });
 });
 
 test('ranges of augmentation go with a preset or without', () => {

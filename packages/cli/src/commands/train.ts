@@ -4,6 +4,7 @@ import {
   FailedError,
   type LearningRateSchedule,
   type OptimizerKind,
+  type Precision,
   type TrainingRecipeInput,
 } from '@roentgen/client';
 import { findDatasetVersion } from '../find-dataset.js';
@@ -17,7 +18,7 @@ export const SCHEDULES = { constant: 'CONSTANT', cosine: 'COSINE', exponential: 
   string,
   LearningRateSchedule
 >;
-
+export const PRECISIONS = { fp32: 'FP32', bf16: 'BF16', fp16: 'FP16' } as const satisfies Record<string, Precision>;
 export const AUGMENTATIONS = { none: 'NONE', light: 'LIGHT' } as const satisfies Record<string, AugmentationPreset>;
 
 export interface TrainOptions {
@@ -36,6 +37,8 @@ export interface TrainOptions {
   readonly emaDecay?: number;
   readonly layerDecay?: number;
   readonly schedule?: keyof typeof SCHEDULES;
+  readonly precision?: keyof typeof PRECISIONS;
+  readonly recompute?: boolean;
   readonly seed?: number;
   readonly augmentation?: keyof typeof AUGMENTATIONS;
   readonly rotationDegrees?: number;
@@ -84,6 +87,8 @@ export function recipeOf(options: Omit<TrainOptions, 'dataset'>): TrainingRecipe
     ...(options.emaDecay !== undefined && { emaDecay: options.emaDecay }),
     ...(options.layerDecay !== undefined && { layerDecay: options.layerDecay }),
     ...augmentationOf(options),
+    ...(options.precision !== undefined && { precision: PRECISIONS[options.precision] }),
+    ...(options.recompute !== undefined && { recompute: options.recompute }),
     ...(options.seed !== undefined && { seed: options.seed }),
   };
 }

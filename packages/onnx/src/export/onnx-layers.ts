@@ -119,6 +119,10 @@ export class OnnxLayers implements NetworkLayers<FeatureMap> {
     return x;
   }
 
+  segment(x: FeatureMap, build: (nn: OnnxLayers, x: FeatureMap) => FeatureMap): FeatureMap {
+    return build(this, x);
+  }
+
   /** Appends an operation. → name of its value, which is also the node's */
   node(op: string, name: string, inputs: readonly string[], attributes: OnnxNode['attributes'] = {}): string {
     const count = this.used.get(name) ?? 0;

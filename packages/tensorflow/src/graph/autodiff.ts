@@ -29,11 +29,13 @@ export class Tape {
 
   /**
    * d loss / d parameter for each parameter, as new nodes. Only what lies on a path from a parameter to the loss is differentiated.
+   * @param lossGradient of the loss's shape: what the gradients are multiplied by from the start on, or, where `loss` is an inner tensor,
+   * the gradient that has arrived at it; 1 by default
    * @throws GraphError when the loss does not depend on a parameter
    */
-  gradients(loss: Tensor, parameters: readonly Tensor[]): Tensor[] {
+  gradients(loss: Tensor, parameters: readonly Tensor[], lossGradient: Tensor = ops.fillLike(this.graph, loss, 1)): Tensor[] {
     const relevant = this.dependentOn(parameters);
-    const pending = new Map<Tensor, Tensor[]>([[loss, [ops.fillLike(this.graph, loss, 1)]]]);
+    const pending = new Map<Tensor, Tensor[]>([[loss, [lossGradient]]]);
     for (const { inputs, output, backward } of this.entries.toReversed()) {
       const outputGradient = relevant.has(output) ? this.total(output, pending) : null;
       if (!outputGradient) continue;

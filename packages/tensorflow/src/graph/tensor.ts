@@ -2,8 +2,14 @@ import { GraphError } from '../errors.js';
 import type { Node } from './graph.js';
 
 /** Element types that the graph uses, with TensorFlow's enumeration (tensorflow/core/framework/types.proto). */
-export const DATA_TYPES = { float32: 1, int32: 3, uint8: 4, bool: 10, resource: 20 } as const;
+export const DATA_TYPES = { float32: 1, int32: 3, uint8: 4, bool: 10, bfloat16: 14, float16: 19, resource: 20 } as const;
 export type DType = keyof typeof DATA_TYPES;
+
+/**
+ * Element types that layers can compute in: IEEE 754 single and half precision, and the upper half of single precision, which has its
+ * range and 8 bits of precision (half: 11 bits, up to 65,504). The lower two exist inside a graph only.
+ */
+export type ComputeDType = 'float32' | 'bfloat16' | 'float16';
 
 /** Element types that can cross the border between JavaScript and the session. */
 export type HostDType = 'float32' | 'int32' | 'uint8';

@@ -4,7 +4,7 @@ import type { Graph } from '../graph/graph.js';
 import * as ops from '../graph/ops/index.js';
 import type { ConvolutionKind, Moments, Padding } from '../graph/ops/index.js';
 import { sizeOf } from '../graph/tensor.js';
-import type { Tensor } from '../graph/tensor.js';
+import type { ComputeDType, DType, Tensor } from '../graph/tensor.js';
 
 /** A convolution of a model: `<name>/kernel` holds its weights. */
 export interface ConvolutionRef {
@@ -43,22 +43,56 @@ export interface LayersOptions {
   readonly conventions: LayerConventions;
   /** [2] int32 that all randomness of this pass is a function of; null switches dropout and drop-connect off. */
   readonly dropoutSeed: Tensor | null;
+  /**
+   * What convolutions, batch norm and activations compute in; float32 by default. Parameters, moments, means over an image, dense layers and
+   * the loss are float32 in any case, and so are the gradients of parameters that come out.
+   */
+  readonly computeType?: ComputeDType;
+  /** Whether `segment`s keep nothing but their input for the backward pass; false by default. */
+  readonly recompute?: boolean;
 }
 
 /**
  * Differentiable layers. Each is its forward operation and its gradient side by side, on TensorFlow's fused kernels; activations are
- * [n, height, width, channels] or [n, channels] float32.
+ * [n, height, width, channels] of the compute type or [n, channels] float32.
  */
 export class Layers {
   readonly graph: Graph;
   readonly tape: Tape;
   /** Mean and variance of this batch per batch norm, by the name of the statistic that they will be averaged into. */
   readonly batchMoments = new Map<string, Tensor>();
-  private randomLayers = 0;
+  private readonly usedParameters = new Set<Tensor>();
 
-  constructor(private readonly options: LayersOptions) {
+  /** @param randomLayers how many layers with random numbers come before the first of these */
+  constructor(
+    private readonly options: LayersOptions,
+    private randomLayers = 0,
+  ) {
     this.graph = options.graph;
     this.tape = new Tape(options.graph);
+  }
+
+  /**
+   * Part of a network that is computed a second time on the way back instead of being kept (gradient checkpointing: Chen et al. 2016,
+   * "Training deep nets with sublinear memory cost"), where the options want it. Its random layers repeat their numbers, and the moments
+   * of its batch norms are taken from the first pass.
+   * @param build the part as a function of its input, on the layers that it is given; called twice
+   */
+  segment(x: Tensor, build: (nn: Layers, x: Tensor) => Tensor): Tensor {
+    if (this.options.recompute !== true) return build(this, x);
+    const first = this.randomLayers;
+    const forward = new Layers(this.options, first);
+    const y = build(forward, x);
+    this.randomLayers = forward.randomLayers;
+    forward.batchMoments.forEach((moment, name) => this.batchMoments.set(name, moment));
+    const parameters = [...forward.usedParameters];
+    this.tape.record([x, ...parameters], y, (dy) => {
+      const again = new Layers(this.options, first);
+      // Without the wait for dy, TensorFlow's optimiser sees the same computation twice and keeps the first one, which saves nothing.
+      const input = ops.identity(this.graph, x, { name: 'recompute', controls: [dy.node] });
+      return again.tape.gradients(build(again, input), [input, ...parameters], dy);
+    });
+    return y;
   }
 
   /** [n, h, w, in] → [n, ⌈h/stride⌉, ⌈w/stride⌉, out] */
@@ -71,8 +105,10 @@ export class Layers {
     return this.convolution('depthwise', x, ref);
   }
 
-  private convolution(kind: ConvolutionKind, x: Tensor, { name, stride }: ConvolutionRef): Tensor {
-    const kernel = this.parameter(`${name}/kernel`);
+  private convolution(kind: ConvolutionKind, input: Tensor, { name, stride }: ConvolutionRef): Tensor {
+    const { computeType = 'float32' } = this.options;
+    const x = this.cast(input, computeType);
+    const kernel = this.cast(this.parameter(`${name}/kernel`), computeType);
     const window = { stride, padding: this.options.conventions.padding };
     const y = ops.convolution(this.graph, kind, x, kernel, window);
     this.tape.record([x, kernel], y, (dy) => [
@@ -108,7 +144,8 @@ export class Layers {
   /** SiLU, x · σ(x) (Elfwing et al. 2018). Keeps σ for the backward pass: recomputing it costs 25 % of the step. */
   silu(x: Tensor): Tensor {
     const s = ops.sigmoid(this.graph, x);
-    const y = ops.mul(this.graph, x, s);
+    // Of a segment's two passes TensorFlow would fuse only the first, which does not keep σ, into a kernel that rounds in another way.
+    const y = this.options.recompute === true ? ops.mulNoNan(this.graph, x, s) : ops.mul(this.graph, x, s);
     // dy · (s + x · s · (1 − s)) in three passes, without a temporary for dy · x.
     this.tape.record([x], y, (dy) => [ops.mul(this.graph, dy, ops.add(this.graph, s, ops.sigmoidGrad(this.graph, s, x)))]);
     return y;
@@ -137,19 +174,27 @@ export class Layers {
   /** Multiplies each channel of each image: x [n, h, w, c], factors [n, c] → [n, h, w, c]. The last step of squeeze-and-excitation. */
   scaleChannels(x: Tensor, factors: Tensor): Tensor {
     const [n = 0, channels = 0] = factors.shape;
-    const perPixel = ops.reshape(this.graph, factors, [n, 1, 1, channels]);
+    const perPixel = ops.cast(this.graph, ops.reshape(this.graph, factors, [n, 1, 1, channels]), x.dtype);
     const y = ops.mul(this.graph, x, perPixel);
-    this.tape.record([x, factors], y, (dy) => [ops.mul(this.graph, dy, perPixel), ops.sum(this.graph, ops.mul(this.graph, dy, x), [1, 2])]);
+    this.tape.record([x, factors], y, (dy) => [
+      ops.mul(this.graph, dy, perPixel),
+      ops.sum(this.graph, ops.cast(this.graph, ops.mul(this.graph, dy, x), factors.dtype), [1, 2]),
+    ]);
     return y;
   }
 
-  /** Mean over height and width. [n, h, w, c] → [n, c] */
+  /** Mean over height and width. [n, h, w, c] → [n, c] float32 */
   globalAveragePool(x: Tensor): Tensor {
     const [n = 0, height = 0, width = 0, channels = 0] = x.shape;
-    const y = ops.mean(this.graph, x, [1, 2]);
+    // In float32: thousands of addends lose what little precision a shorter type has.
+    const y = ops.mean(this.graph, ops.cast(this.graph, x, 'float32'), [1, 2]);
     // The gradient stays [n, 1, 1, c]: where another one arrives, the addition repeats it for free.
     this.tape.record([x], y, (dy) => [
-      ops.reshape(this.graph, ops.mul(this.graph, dy, this.graph.scalar(1 / (height * width))), [n, 1, 1, channels]),
+      ops.cast(
+        this.graph,
+        ops.reshape(this.graph, ops.mul(this.graph, dy, this.graph.scalar(1 / (height * width))), [n, 1, 1, channels]),
+        x.dtype,
+      ),
     ]);
     return y;
   }
@@ -185,7 +230,8 @@ export class Layers {
     if (rate === 0 || this.options.dropoutSeed === null) return x;
     const seed = ops.add(this.graph, this.options.dropoutSeed, this.graph.ints([layer, 0]));
     const kept = ops.greaterEqual(this.graph, ops.statelessRandomUniform(this.graph, maskShape, seed), this.graph.scalar(rate));
-    const mask = ops.mul(this.graph, ops.cast(this.graph, kept, 'float32'), this.graph.scalar(1 / (1 - rate)));
+    const scaled = ops.mul(this.graph, ops.cast(this.graph, kept, 'float32'), this.graph.scalar(1 / (1 - rate)));
+    const mask = ops.cast(this.graph, scaled, x.dtype);
     const y = ops.mul(this.graph, x, mask);
     this.tape.record([x], y, (dy) => [ops.mul(this.graph, dy, mask)]);
     return y;
@@ -207,8 +253,17 @@ export class Layers {
     return sum;
   }
 
+  /** x in another element type; its gradient comes back in x's own. */
+  private cast(x: Tensor, dtype: DType): Tensor {
+    const y = ops.cast(this.graph, x, dtype);
+    if (y !== x) this.tape.record([x], y, (dy) => [ops.cast(this.graph, dy, x.dtype)]);
+    return y;
+  }
+
   private parameter(name: string): Tensor {
-    return find(this.options.parameters, 'parameter', name);
+    const parameter = find(this.options.parameters, 'parameter', name);
+    this.usedParameters.add(parameter);
+    return parameter;
   }
 
   private statistic(name: string): Tensor {

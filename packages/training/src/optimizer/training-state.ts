@@ -1,4 +1,5 @@
 import type { OptimizerKind, TrainingRecipe } from '@roentgen/domain';
+import type { LossScaling } from '../loss-scaling.js';
 
 /** Everything that changes while training, as flat vectors: `statistics` in the layout of the statistics, all others in that of the parameters. */
 export interface TrainingState {
@@ -9,6 +10,8 @@ export interface TrainingState {
   readonly ema: Float32Array | null;
   /** Running mean and variance of batch norm. */
   readonly statistics: Float32Array;
+  /** Null unless the recipe's precision is fp16. */
+  readonly lossScaling: LossScaling | null;
 }
 
 /** What each optimiser remembers of every parameter. Names of checkpoint tensors are made of these: they never change. */
@@ -41,16 +44,17 @@ export function stateVectorNames(recipe: Pick<TrainingRecipe, 'optimizer' | 'ema
   return ['weights', ...slots, ...(recipe.emaDecay === null ? [] : ['ema']), 'statistics'];
 }
 
-/** The state as one list of named vectors. */
+/** The state's vectors by name. */
 export function stateVectors({ weights, slots, ema, statistics }: TrainingState): Record<string, Float32Array> {
   const bySlot = Object.fromEntries(Object.entries(slots).map(([slot, vector]) => [SLOT_PREFIX + slot, vector]));
   return { weights, ...bySlot, ...(ema && { ema }), statistics };
 }
 
-/** The inverse of `stateVectors`. @throws RangeError when one is missing */
+/** The state with these vectors: the inverse of `stateVectors`. @throws RangeError when one is missing */
 export function stateOf(
   recipe: Pick<TrainingRecipe, 'optimizer' | 'emaDecay'>,
   vectors: Readonly<Record<string, Float32Array>>,
+  lossScaling: LossScaling | null,
 ): TrainingState {
   const vector = (name: string): Float32Array => {
     const found = vectors[name];
@@ -62,5 +66,6 @@ export function stateOf(
     slots: Object.fromEntries(optimizerSlots(recipe).map((slot) => [slot, vector(SLOT_PREFIX + slot)])),
     ema: recipe.emaDecay === null ? null : vector('ema'),
     statistics: vector('statistics'),
+    lossScaling,
   };
 }

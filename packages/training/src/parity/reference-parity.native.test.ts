@@ -1,7 +1,7 @@
 import { loadBinding } from '@roentgen/tensorflow';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { REFERENCE_FIXTURES } from './reference-fixture.js';
-import { PARITY_TOLERANCE, compareWithReference, farthest } from './reference-parity.js';
+import { MIXED_PRECISION_TOLERANCE, PARITY_TOLERANCE, compareWithReference, farthest } from './reference-parity.js';
 import type { ReferenceParity } from './reference-parity.js';
 
 describe.each(REFERENCE_FIXTURES)('%s', (name) => {
@@ -31,6 +31,21 @@ describe.each(REFERENCE_FIXTURES)('%s', (name) => {
   test('batch moments are those of the reference, with the unbiased variance', () => {
     expect(parity.moments).toHaveLength(parity.batchNorm === 'batch' ? 6 : 0);
     expect(parity.moments.filter(({ relativeL2 }) => !(relativeL2 <= PARITY_TOLERANCE.cpu))).toEqual([]);
+  });
+});
+
+describe.each(['bf16', 'fp16'] as const)('in %s', (precision) => {
+  const { loss, gradients } = MIXED_PRECISION_TOLERANCE[precision];
+  // Without kernels for fp16 a CPU takes half a minute for batch statistics.
+  const names = precision === 'bf16' ? REFERENCE_FIXTURES : (['keras-b0-frozen', 'lite0-frozen'] as const);
+
+  test.each(names)('%s: loss and gradients are those of the reference but for roundings', (name) => {
+    const parity = compareWithReference(loadBinding(), name, precision);
+    expect(parity).toMatchObject({ precision, logitDistance: null, unmatchedParameters: [] });
+    expect(parity.lossDistance).toBeLessThan(loss);
+    expect(parity.gradientDistance).toBeLessThan(gradients[name]);
+    // It did compute in the short format.
+    expect(parity.gradientDistance).toBeGreaterThan(0.01 * gradients[name]);
   });
 });
 

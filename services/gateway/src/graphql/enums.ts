@@ -10,6 +10,7 @@ import {
   JOB_STATUSES,
   METRIC_KINDS,
   OPTIMIZER_KINDS,
+  PRECISIONS,
   ROLES,
   RUN_EVENT_KINDS,
   RUN_STATUSES,
@@ -79,6 +80,11 @@ export const SelftestLevelEnum = graphqlEnum(
 );
 export const CheckVerdictEnum = graphqlEnum('CheckVerdict', CHECK_VERDICTS, 'SKIPPED: was not tried, for the reason that is told.');
 export const WorkerStateEnum = graphqlEnum('WorkerState', WORKER_STATES, 'What a worker last said that it does.');
+export const PrecisionEnum = graphqlEnum(
+  'Precision',
+  PRECISIONS,
+  'Number format of convolutions and activations: IEEE single precision, its upper half, IEEE half precision.',
+);
 export const VariantEnum = graphqlEnum(
   'EfficientNetVariant',
   EFFICIENTNET_VARIANT_NAMES,

@@ -34,6 +34,40 @@ test('an evaluation becomes metrics whose names the log accepts; what could not 
   });
 });
 
+const step = {
+  type: 'step-committed',
+  epoch: 1,
+  step: 3,
+  totalSteps: 9,
+  loss: 0.5,
+  accuracy: 0.75,
+  learningRate: 1e-3,
+  imagesPerSecond: 8,
+  durations: { inputMs: 1, gradientsMs: 1, allReduceMs: 0, applyMs: 1 },
+} as const;
+
+test('a step without an update says so, and its gradient norm is no number', () => {
+  const event = fromTraining({ ...step, gradientNorm: Number.NaN, lossScale: 65536, skipped: true }, noKey);
+  expect(RunEventInputSchema.parse({ ...event, eventId: 'x' })).toMatchObject({
+    kind: 'STEP_COMMITTED',
+    step: 3,
+    message: 'no update: the gradient overflowed fp16 at a loss scale of 65536; the next step tries 32768.',
+  });
+  expect(event.metrics).toContainEqual({ name: 'train/gradient-norm', value: null, kind: 'NAN' });
+  expect(event.metrics).toContainEqual({ name: 'train/skipped-updates', value: 1, kind: 'FINITE' });
+});
+
+test('a step with an update has no message, and without fp16 no loss scale', () => {
+  const names = (lossScale: number | null) => {
+    const event = fromTraining({ ...step, gradientNorm: 1, lossScale, skipped: false }, noKey);
+    expect(event.message).toBeNull();
+    return event.metrics.map(({ name }) => name).filter((name) => name.startsWith('train/'));
+  };
+  const always = ['train/loss', 'train/accuracy', 'train/learning-rate', 'train/gradient-norm'];
+  expect(names(null)).toEqual(always);
+  expect(names(1024)).toEqual([...always, 'train/loss-scale', 'train/skipped-updates']);
+});
+
 test('a saved checkpoint says where its bytes are', () => {
   const checkpointId = newId('ckp');
   const saved = {

@@ -17,7 +17,7 @@ export function fromTraining(event: TrainingEvent, objectKey: (checkpointId: str
     case 'epoch-started':
       return runEvent('EPOCH_STARTED', { epoch, step, metrics: [metric('epoch/left-out-samples', event.leftOutSamples.length)] });
     case 'step-committed':
-      return runEvent('STEP_COMMITTED', { epoch, step, metrics: stepMetrics(event) });
+      return runEvent('STEP_COMMITTED', { epoch, step, message: stepMessage(event), metrics: stepMetrics(event) });
     case 'evaluated':
       return runEvent('EVALUATED', { epoch, step, metrics: validationMetrics(event.metrics) });
     case 'checkpoint-saved': {
@@ -32,12 +32,21 @@ export function fromTraining(event: TrainingEvent, objectKey: (checkpointId: str
   }
 }
 
+/** A step that changed nothing must not look like one that did. */
+function stepMessage({ skipped, lossScale }: Extract<TrainingEvent, { type: 'step-committed' }>): string | null {
+  if (!skipped || lossScale === null) return null;
+  return `no update: the gradient overflowed fp16 at a loss scale of ${lossScale}; the next step tries ${lossScale / 2}.`;
+}
+
 function stepMetrics(event: Extract<TrainingEvent, { type: 'step-committed' }>): Metric[] {
   return [
     metric('train/loss', event.loss),
     metric('train/accuracy', event.accuracy),
     metric('train/learning-rate', event.learningRate),
     metric('train/gradient-norm', event.gradientNorm),
+    ...(event.lossScale === null
+      ? []
+      : [metric('train/loss-scale', event.lossScale), metric('train/skipped-updates', event.skipped ? 1 : 0)]),
     metric('perf/images-per-second', event.imagesPerSecond),
   ];
 }

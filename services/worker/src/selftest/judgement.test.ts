@@ -6,6 +6,7 @@ import type { SpeedCase } from './tasks.js';
 
 const parity: ReferenceParity = {
   fixture: 'keras-b0-batch',
+  precision: 'fp32',
   batchNorm: 'batch',
   lossDistance: 1e-8,
   logitDistance: null,
@@ -14,6 +15,7 @@ const parity: ReferenceParity = {
     { name: 'near', relativeL2: 1e-6 },
     { name: 'far', relativeL2: 5e-4 },
   ],
+  gradientDistance: 1e-6,
   moments: [{ name: 'moment', relativeL2: 1e-7 }],
 };
 const verdicts = (change: Partial<ReferenceParity>, tolerance: number) =>

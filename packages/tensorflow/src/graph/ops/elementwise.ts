@@ -18,6 +18,8 @@ export const add = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph,
 export const sub = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph, 'Sub', a, b);
 /** a · b, broadcasting. */
 export const mul = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph, 'Mul', a, b);
+/** a · b, broadcasting; 0 where b is 0, whatever a is. Unlike `mul` it is never fused with what comes before it. */
+export const mulNoNan = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph, 'MulNoNan', a, b);
 /** a / b, broadcasting; floating point only. */
 export const div = (graph: Graph, a: Tensor, b: Tensor): Tensor => binary(graph, 'RealDiv', a, b);
 /** The greater of a and b, broadcasting. */

@@ -7,6 +7,7 @@ import {
   type AugmentationRecipe,
   type ClassWeighting,
   type OptimizerKind,
+  type Precision,
   type ScheduleKind,
 } from '@roentgen/domain';
 import {
@@ -15,6 +16,7 @@ import {
   ClassWeightingEnum,
   FreezeLimitEnum,
   OptimizerKindEnum,
+  PrecisionEnum,
   ScheduleKindEnum,
 } from '../../graphql/enums.js';
 import { SafeInt } from '../../graphql/scalars.js';
@@ -134,6 +136,18 @@ export class TrainingRecipeInput {
   @Field(() => BatchNormEnum, { defaultValue: DEFAULTS.batchNorm }) batchNorm!: 'batch' | 'frozen';
   @Field(() => Float, { defaultValue: DEFAULTS.batchNormMomentum, description: 'How much of the running statistics is kept at each step.' })
   batchNormMomentum!: number;
+  @Field(() => PrecisionEnum, {
+    defaultValue: DEFAULTS.precision,
+    description:
+      'Weights, optimiser, statistics, loss and evaluation are FP32 in any case. FP16 scales the loss; a step whose gradient overflows makes no update. Neither BF16 nor FP16 is faster on a CPU.',
+  })
+  precision!: Precision;
+  @Field(() => Boolean, {
+    defaultValue: DEFAULTS.recompute,
+    description:
+      'Computes activations again on the way back instead of keeping them: the same gradients with a tenth (B7) to two fifths (B0) of the memory per image, in about a third more time.',
+  })
+  recompute!: boolean;
   @Field(() => SafeInt, {
     defaultValue: DEFAULTS.seed,
     description: '0 to 2,147,483,647; decides weights, order, augmentation and dropout.',

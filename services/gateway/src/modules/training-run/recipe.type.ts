@@ -4,6 +4,7 @@ import type {
   ClassWeighting,
   EfficientNetVariant,
   OptimizerKind,
+  Precision,
   RequestedRecipe,
   ScheduleKind,
 } from '@roentgen/domain';
@@ -12,6 +13,7 @@ import {
   ClassWeightingEnum,
   FreezeLimitEnum,
   OptimizerKindEnum,
+  PrecisionEnum,
   ScheduleKindEnum,
   VariantEnum,
 } from '../../graphql/enums.js';
@@ -86,6 +88,8 @@ export class TrainingRecipeType implements Omit<RequestedRecipe, 'optimizer' | '
   dropConnectRate!: number;
   @Field(() => BatchNormEnum) batchNorm!: 'batch' | 'frozen';
   @Field(() => Float, { description: 'How much of the running statistics is kept at each step.' }) batchNormMomentum!: number;
+  @Field(() => PrecisionEnum) precision!: Precision;
+  @Field(() => Boolean, { description: 'Activations are computed again on the way back instead of being kept.' }) recompute!: boolean;
   @Field(() => SafeInt) seed!: number;
   @Field(() => AugmentationType) augmentation!: AugmentationType;
   @Field(() => Int) checkpointEveryEpochs!: number;
