@@ -33,6 +33,16 @@ test('what is chosen fits, and twice as much does not', () => {
   }
 });
 
+test('with recompute more images fit, and where none does without it the error says so', () => {
+  expect(imagesThatFit({ ...b3, recompute: true }, worker(8))).toBeGreaterThanOrEqual(2 * imagesThatFit(b3, worker(8)));
+  const b7 = parseRequestedRecipe({ variant: 'B7', globalBatchSize: 8, batchNorm: 'batch' });
+  expect(microBatchOn(b7, worker(9))).toBeNull();
+  expect(tooLittleMemory(b7, [worker(9)], 100)).toContain('Use recompute, a smaller imageSizePx');
+  const recomputed = { ...b7, recompute: true };
+  expect(microBatchOn(recomputed, worker(9))).toBe(2);
+  expect(tooLittleMemory(recomputed, [worker(4)], 100)).toContain('Use a smaller imageSizePx');
+});
+
 test('memory per image grows with the pixels, the variant, and what the worker measured', () => {
   const of = (variant: 'B0' | 'B3' | 'B7', imageSizePx: number, scale = 1) => memoryPerImageBytes({ variant, imageSizePx }, scale);
   expect(of('B3', 600)).toBe(4 * of('B3', 300));
@@ -64,7 +74,7 @@ test('too little memory is told with values, rule and fix', () => {
   const b7 = parseRequestedRecipe({ variant: 'B7' });
   expect(microBatchForAll(b7, [worker(4), worker(6)], 1000)).toBeNull();
   expect(tooLittleMemory(b7, [worker(4), worker(6)], 1000)).toMatch(
-    /^B7 at 600 px needs 11\.2 GiB with micro-batches of 2, .* the largest worker may use 6\.0 GiB\. Use a smaller imageSizePx/,
+    /^B7 at 600 px needs 11\.2 GiB with micro-batches of 2, .* the largest worker may use 6\.0 GiB\. Use recompute, a smaller imageSizePx/,
   );
   const odd = parseRequestedRecipe({ globalBatchSize: 17 });
   expect(tooLittleMemory(odd, [worker(null)], 1000)).toMatch(/globalBatchSize 17 has no divisor from 2 to 16.*power of two/);

@@ -27,10 +27,16 @@ const MEASURED: Readonly<Record<EfficientNetVariant, MemoryCoefficients>> = {
 /** Allocators round up and fragment, and kernels choose work space by the case: what was measured once may be more another time. */
 const SAFETY = 1.25;
 
-type Sizes = Pick<RequestedRecipe, 'variant' | 'imageSizePx'>;
+/** What is left of the memory per image with recompute: an upper bound of docs/memory.md, where single variants need 0.12 to 0.42. */
+const RECOMPUTED_PART = 0.5;
+
+/** Short number formats count as float32: what they save was not measured. */
+type Sizes = Pick<RequestedRecipe, 'variant' | 'imageSizePx'> & Partial<Pick<RequestedRecipe, 'recompute'>>;
 
 /** What each image of a micro-batch took where the table was measured, bytes. */
-export const measuredPerImageBytes = ({ variant, imageSizePx }: Sizes): number => MEASURED[variant].bytesPerPixel * imageSizePx ** 2;
+export function measuredPerImageBytes({ variant, imageSizePx, recompute = false }: Sizes): number {
+  return MEASURED[variant].bytesPerPixel * imageSizePx ** 2 * (recompute ? RECOMPUTED_PART : 1);
+}
 
 /** What each image of a micro-batch takes of a worker's memory, bytes, with the safety margin. @param scale of the worker's own measurement */
 export function memoryPerImageBytes(sizes: Sizes, scale = 1): number {
@@ -51,7 +57,7 @@ export function imagesThatFit(sizes: Sizes, { memoryBudgetBytes, memoryScale }: 
 
 export type WorkerMemory = Pick<WorkerRuntime, 'memoryBudgetBytes' | 'memoryScale'>;
 
-type Batches = Sizes & Pick<RequestedRecipe, 'globalBatchSize' | 'microBatchSize' | 'batchNorm'>;
+type Batches = Pick<RequestedRecipe, 'variant' | 'imageSizePx' | 'recompute' | 'globalBatchSize' | 'microBatchSize' | 'batchNorm'>;
 
 /** The micro-batch of this recipe on this worker: the given one, else the largest that fits; null when none does. */
 export function microBatchOn(recipe: Batches, worker: WorkerMemory, trainSamples = Infinity): number | null {
@@ -75,7 +81,7 @@ export function microBatchForAll(recipe: Batches, workers: readonly WorkerMemory
 
 /** Why no micro-batch was found on any of these workers: the values, the rule, and what to change. */
 export function tooLittleMemory(recipe: Batches, workers: readonly WorkerMemory[], trainSamples: number): string {
-  const { variant, imageSizePx, batchNorm, globalBatchSize } = recipe;
+  const { variant, imageSizePx, batchNorm, globalBatchSize, recompute } = recipe;
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const fewest = batchNorm === 'batch' ? 2 : 1;
   if (batchNorm === 'batch' && trainSamples < 2)
@@ -87,7 +93,7 @@ export function tooLittleMemory(recipe: Batches, workers: readonly WorkerMemory[
   const scale = Math.min(...workers.map(({ memoryScale }) => memoryScale));
   return (
     `${variant} at ${imageSizePx} px needs ${gib(trainingMemoryBytes(recipe, fewest, scale))} with micro-batches of ${fewest}, the smallest that batchNorm "${batchNorm}" allows; ` +
-    `the largest worker may use ${gib(largest)}. Use a smaller imageSizePx, a smaller variant${batchNorm === 'batch' ? ', batchNorm "frozen"' : ''}, ` +
+    `the largest worker may use ${gib(largest)}. Use ${recompute ? '' : 'recompute, '}a smaller imageSizePx, a smaller variant${batchNorm === 'batch' ? ', batchNorm "frozen"' : ''}, ` +
     `a worker with more memory (WORKER_MEMORY_BYTES says how much it may use), or set microBatchSize yourself.`
   );
 }

@@ -28,6 +28,7 @@ function taskVariables(task: Task): Record<string, string> {
     case 'memory':
       // The usual allocator grows in steps of up to half the GPU: what is in use tells nothing of what is needed.
       return task.device === 'cuda' ? { TF_GPU_ALLOCATOR: 'cuda_malloc_async' } : {};
+    case 'precision':
     case 'training':
     case 'speed':
       return {};

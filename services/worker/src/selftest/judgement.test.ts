@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { MIXED_PRECISION_TOLERANCE } from '@roentgen/training';
 import type { ReferenceParity } from '@roentgen/training';
-import { judgeParity } from './parity-checks.js';
+import { judgeParity, judgePrecision } from './parity-checks.js';
 import { judgeSpeed } from './speed-check.js';
 import type { SpeedCase } from './tasks.js';
 
@@ -35,6 +36,17 @@ test.each([
   ['nothing to compare', { gradients: [], moments: [] }, ['PASS', 'FAIL']],
 ])('%s fails', (_case, change, expected) => {
   expect(verdicts(change, 1e-3)).toEqual(expected);
+});
+
+test('a short number format has a bound of its own for each reference', () => {
+  const bf16: ReferenceParity = { ...parity, precision: 'bf16', lossDistance: 1e-3, gradientDistance: 0.2 };
+  const tolerance = MIXED_PRECISION_TOLERANCE.bf16;
+  expect(judgePrecision(bf16, tolerance).map((check) => [check.name, check.verdict])).toEqual([
+    ['bf16 loss keras-b0-batch', 'PASS'],
+    ['bf16 gradients keras-b0-batch', 'PASS'],
+  ]);
+  expect(judgePrecision({ ...bf16, fixture: 'keras-b0-frozen' }, tolerance)[1]?.verdict).toBe('FAIL');
+  expect(judgePrecision({ ...bf16, lossDistance: NaN }, tolerance)[0]?.verdict).toBe('FAIL');
 });
 
 const speedCase: SpeedCase = { variant: 'B7', imageSizePx: 300, batchSize: 2, insteadOf: 'B7@600', budgetMs: 1 };

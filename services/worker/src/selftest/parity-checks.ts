@@ -1,7 +1,7 @@
 import type { Device } from '@roentgen/domain';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
 import { PARITY_TOLERANCE, compareWithReference, farthest } from '@roentgen/training';
-import type { ReferenceFixtureName, ReferenceParity } from '@roentgen/training';
+import type { MIXED_PRECISION_TOLERANCE, ReferenceFixtureName, ReferenceParity } from '@roentgen/training';
 import { checkAtMost, failed, type Check } from './check.js';
 
 /** Loss, logits and gradients beside those that the stored reference computed from the same weights and images. */
@@ -25,4 +25,13 @@ export function judgeParity(parity: ReferenceParity, tolerance: number): Check[]
   }
   const note = ` relative L2, worst of ${gradients.length} gradients and ${moments.length} batch moments (${far.name})`;
   return [loss, ...logits, checkAtMost(name, far.relativeL2, tolerance, note)];
+}
+
+/** A short number format beside the same reference, within a bound of its own: that of the loss, and of all gradients as one vector. */
+export function judgePrecision(parity: ReferenceParity, tolerance: (typeof MIXED_PRECISION_TOLERANCE)['bf16']): Check[] {
+  const { fixture, precision, lossDistance, gradientDistance } = parity;
+  return [
+    checkAtMost(`${precision} loss ${fixture}`, lossDistance, tolerance.loss, ' relative to the reference'),
+    checkAtMost(`${precision} gradients ${fixture}`, gradientDistance, tolerance.gradients[fixture], ' relative L2 of all gradients'),
+  ];
 }

@@ -1,10 +1,11 @@
 import { RoentgenError, coerceError } from '@roentgen/domain';
 import { loadBinding, locateLibtensorflow } from '@roentgen/tensorflow';
 import type { TensorFlowBinding } from '@roentgen/tensorflow';
+import { MIXED_PRECISION_TOLERANCE, compareWithReference } from '@roentgen/training';
 import { detectDevice } from '../compute/device.js';
 import type { Check } from './check.js';
 import { gpuMemoryBytes } from '../compute/memory-budget.js';
-import { parityChecks } from './parity-checks.js';
+import { judgePrecision, parityChecks } from './parity-checks.js';
 import { memoryCheck, speedCheck, type GpuBefore } from './speed-check.js';
 import type { Task, TaskMessage } from './tasks.js';
 import { trainingChecks } from './training-checks.js';
@@ -38,6 +39,8 @@ function checksOn(binding: TensorFlowBinding, task: Exclude<Task, { kind: 'devic
   switch (task.kind) {
     case 'parity':
       return parityChecks(binding, task.fixture, task.device);
+    case 'precision':
+      return judgePrecision(compareWithReference(binding, task.fixture, task.precision), MIXED_PRECISION_TOLERANCE[task.precision]);
     case 'training':
       return trainingChecks(binding);
     case 'memory':

@@ -24,6 +24,7 @@ const libtensorflowPath = z.string().nullable();
 export const TaskSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('device'), libtensorflowPath, preference: z.enum(['auto', 'cpu', 'cuda']) }),
   z.object({ kind: z.literal('parity'), libtensorflowPath, device, fixture: z.enum(REFERENCE_FIXTURES) }),
+  z.object({ kind: z.literal('precision'), libtensorflowPath, fixture: z.enum(REFERENCE_FIXTURES), precision: z.enum(['bf16', 'fp16']) }),
   z.object({ kind: z.literal('training'), libtensorflowPath }),
   z.object({ kind: z.literal('memory'), libtensorflowPath, device, case: MemoryCaseSchema }),
   z.object({ kind: z.literal('speed'), libtensorflowPath, device, case: SpeedCaseSchema }),
@@ -66,6 +67,8 @@ export function checksOf(task: Task): readonly string[] {
       return [...(task.fixture.endsWith('-frozen') ? ['loss', 'logits'] : ['loss']), 'gradients'].map(
         (what) => `parity ${what} ${task.fixture}`,
       );
+    case 'precision':
+      return ['loss', 'gradients'].map((what) => `${task.precision} ${what} ${task.fixture}`);
     case 'training':
       return TRAINING_CHECKS;
     case 'memory':
@@ -130,6 +133,7 @@ export function tasksFor(deviceKind: DeviceFacts['device'], options: { quick: bo
   const common = { libtensorflowPath: path };
   return [
     ...REFERENCE_FIXTURES.map((fixture): Task => ({ kind: 'parity', ...common, device: deviceKind, fixture })),
+    { kind: 'precision', ...common, fixture: 'keras-b0-frozen', precision: 'bf16' },
     { kind: 'training', ...common },
     ...MEMORY_CASES.map((memoryCase): Task => ({ kind: 'memory', ...common, device: deviceKind, case: memoryCase })),
     ...speedCases(deviceKind, quick).map((speedCase): Task => ({ kind: 'speed', ...common, device: deviceKind, case: speedCase })),
