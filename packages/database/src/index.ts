@@ -5,6 +5,8 @@ export * from './chunk-work-store.js';
 export * from './event-store.js';
 export * from './recorder-store.js';
 export * from './run-lease-store.js';
+export * from './run-lifecycle-store.js';
+export * from './worker-exclusion-store.js';
 export * from './worker-presence-store.js';
 export * from './dataset-store.js';
 export * from './idempotency-store.js';

@@ -79,7 +79,7 @@ export const AttemptStop = defineRequest({
   name: 'attempt-stop',
   version: 1,
   parts: { fixed: ['control', 'stop'], tokens: ['worker'] },
-  schema: z.object({ attemptId: idSchema('att'), token: FenceToken, reason: z.enum(['CANCEL', 'SUPERSEDED']) }),
+  schema: z.object({ attemptId: idSchema('att'), token: FenceToken, reason: z.enum(['CANCEL', 'PAUSE', 'DRAIN', 'SUPERSEDED']) }),
   reply: z.object({ known: z.boolean() }),
 });
 
