@@ -45,6 +45,9 @@ const WRITES: Readonly<Record<string, string>> = {
   finish_chunk: 'token: tried below',
   give_back_chunk: 'token: tried below',
   claim_chunk: 'state and time of the lease: tried below',
+  renew_chunk_leases: 'token: tried below',
+  count_refused_batch: 'counts what was sent, whoever sent it',
+  keep_refused_batch: 'evidence beside the count',
   give_up_chunk: 'only while nobody has it: tried below',
   take_unannounced_chunks: 'time of the lease, and silence of the holder, both by the clock of Postgres',
   unannounce_chunks: 'only while nobody has it; asks for a notice too many at worst',
@@ -271,6 +274,7 @@ describe('a worker whose chunk was given to another', () => {
     await changesNothing(async () => {
       expect(await database.transaction('finish', (tx) => chunks.finish(tx, chunkId, oldToken, null))).toBeNull();
       expect(await chunks.giveBack(chunkId, oldToken, 10)).toBe(false);
+      await chunks.renew([{ chunkId, token: oldToken }], 600_000);
       expect(await chunks.claim(chunkId, newId('wkr'), randomUUID(), 60_000)).toBeNull();
       expect(await database.transaction('give-up', (tx) => chunks.giveUp(tx, chunkId, { code: 'X', message: 'm' }))).toBeNull();
     });

@@ -56,8 +56,8 @@ create table refused_batches (
   first_event_id  text not null,
   tries           integer not null default 1,
   error_message   text not null,
-  -- the batch as it came, once it is given up
-  batch           jsonb,
+  -- the batch as it came (JSON), once it is given up
+  batch           bytea,
   first_at        timestamptz not null default now(),
   last_at         timestamptz not null default now(),
   primary key (attempt_id, first_event_id)

@@ -4,6 +4,7 @@ export * from './chunk-store.js';
 export * from './chunk-work-store.js';
 export * from './event-store.js';
 export * from './recorder-store.js';
+export * from './refused-batch-store.js';
 export * from './run-lease-store.js';
 export * from './run-lifecycle-store.js';
 export * from './worker-exclusion-store.js';

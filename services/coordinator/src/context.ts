@@ -4,6 +4,7 @@ import {
   Database,
   EventStore,
   RecorderStore,
+  RefusedBatchStore,
   RunLeaseStore,
   WeightSetStore,
   RunLifecycleStore,
@@ -77,7 +78,7 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
     objects,
     registry,
     presence,
-    recorder: new Recorder({ runs, live, logger }),
+    recorder: new Recorder({ runs, live, refused: new RefusedBatchStore(database), logger }),
     scheduler: new Scheduler({
       id,
       runs,

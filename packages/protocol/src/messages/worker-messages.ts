@@ -38,6 +38,8 @@ export const WorkerHeartbeat = defineMessage({
     deviceName: z.string(),
     state: z.enum(WORKER_STATES),
     holding: HeldAttemptSchema.nullable(),
+    /** Chunks that it works on: their leases go on for as long as they are named here. */
+    chunks: z.array(z.object({ chunkId: idSchema('chk'), token: FenceToken })).default([]),
     /** Counts what the compute thread finished; standing still while it should move tells a wedged worker from a busy one. */
     progressCounter: z.number().int().nonnegative(),
     startedAt: z.iso.datetime(),

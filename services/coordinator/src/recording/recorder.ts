@@ -1,8 +1,17 @@
-import { ConflictError, StaleTokenError, type RunEvent, type RunId } from '@roentgen/domain';
+import type { RefusedBatchStore } from '@roentgen/database';
+import {
+  ConflictError,
+  RoentgenError,
+  RunEventInputSchema,
+  StaleTokenError,
+  coerceError,
+  type RunEvent,
+  type RunId,
+} from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { RecordEvents } from '@roentgen/protocol';
 import type { z } from 'zod';
-import type { RunBook } from '../runs/run-book.js';
+import type { Outcome, RunBook } from '../runs/run-book.js';
 import type { LivePublisher } from './live-publisher.js';
 
 type Batch = z.infer<typeof RecordEvents.schema>;
@@ -10,8 +19,14 @@ type Batch = z.infer<typeof RecordEvents.schema>;
 interface Parts {
   readonly runs: Pick<RunBook, 'report'>;
   readonly live: Pick<LivePublisher, 'publish'>;
+  readonly refused: Pick<RefusedBatchStore, 'count' | 'keep'>;
   readonly logger: Logger;
 }
+
+/** A batch that nothing was in the way of, and that could not be recorded so often, never will be. */
+const TRIES_OF_A_BATCH = 5;
+/** Enough of a batch to see what is wrong with it. */
+const KEPT_CHARACTERS = 1_000_000;
 
 /** Writes what workers report, and what follows from it, in one transaction; then tells the gateways. */
 export class Recorder {
@@ -23,7 +38,7 @@ export class Recorder {
    * ConflictError when it says something that cannot be: nothing of it is recorded then
    */
   async record(batch: Batch): Promise<{ recorded: number }> {
-    const { decision, events } = await this.parts.runs.report(batch);
+    const { decision, events } = await this.report(batch);
     if (!decision.ok) {
       const about = { attemptId: batch.attemptId, runId: batch.runId };
       throw decision.reason === 'STALE' ? new StaleTokenError(decision.message, about) : new ConflictError(decision.message, about);
@@ -31,6 +46,32 @@ export class Recorder {
     this.parts.live.publish(events);
     for (const event of events) this.logEnd(batch.runId, event);
     return { recorded: batch.events.length };
+  }
+
+  /**
+   * A batch that cannot be written, although database and broker are there, would be sent for ever and hold its attempt up: in the end the attempt
+   * fails with it as evidence. The worker hears that at its next try.
+   */
+  private async report(batch: Batch): Promise<Outcome> {
+    const { runs, refused, logger } = this.parts;
+    try {
+      return await runs.report(batch);
+    } catch (thrown) {
+      const error = coerceError(thrown);
+      if (error instanceof RoentgenError) throw error;
+      const { runId, attemptId, generation, token } = batch;
+      const firstEventId = batch.events[0]?.eventId ?? '';
+      const tries = await refused.count(attemptId, firstEventId, error.message);
+      if (tries < TRIES_OF_A_BATCH) throw error;
+      await refused.keep(attemptId, firstEventId, JSON.stringify(batch.events).slice(0, KEPT_CHARACTERS));
+      logger.error({ err: error, runId, attemptId, firstEventId, tries }, 'a batch of events cannot be recorded: its attempt fails');
+      const message = `${batch.events.length} events from ${firstEventId} on could not be recorded in ${tries} tries: ${error.message}`;
+      const failure = { code: 'EVENTS_REFUSED', message, details: { firstEventId, tries } };
+      const fact = { eventId: `refused/${firstEventId}`, kind: 'ATTEMPT_FAILED', occurredAt: new Date().toISOString(), message, failure };
+      const failed = await runs.report({ runId, attemptId, generation, token, events: [RunEventInputSchema.parse(fact)] });
+      this.parts.live.publish(failed.events);
+      throw error;
+    }
   }
 
   private logEnd(runId: RunId, event: RunEvent): void {

@@ -32,6 +32,7 @@ const worker = (overrides: Partial<KnownWorker> = {}): KnownWorker => ({
   name: 'gpu-1',
   state: 'IDLE',
   holding: null,
+  chunks: [],
   lastSeenMs: NOW - 100,
   restsUntilMs: 0,
   runtime: null,

@@ -7,15 +7,18 @@ import { AttemptOffer, AttemptStop } from '@roentgen/protocol';
 import { objectKeys } from '@roentgen/storage';
 import type { LivePublisher } from '../recording/live-publisher.js';
 import type { RunBook } from '../runs/run-book.js';
+import { BrokerPulse } from './broker-pulse.js';
 import { planRuns, type RunAction } from './plan-runs.js';
 import type { WorkerRegistry } from './worker-registry.js';
 
 const REQUEST_TIMEOUT_MS = 2_000;
+/** A broker that takes longer for a ping delivers no heartbeats either. */
+const BROKER_ANSWERS_WITHIN_MS = 1_000;
 
 export interface SchedulerParts {
   readonly id: CoordinatorId;
   readonly runs: RunBook;
-  readonly bus: Pick<Bus, 'connected' | 'request'>;
+  readonly bus: Pick<Bus, 'connected' | 'flush' | 'request'>;
   readonly live: Pick<LivePublisher, 'publish'>;
   readonly registry: WorkerRegistry;
   readonly presence: Pick<WorkerPresenceStore, 'upsert'>;
@@ -28,15 +31,19 @@ export interface SchedulerParts {
 /** The shell around planRuns: looks, decides, acts. Every act is one transaction that changes nothing when the run has moved on. */
 export class Scheduler {
   private lastTickMs = 0;
+  private readonly pulse: BrokerPulse;
 
-  constructor(private readonly parts: SchedulerParts) {}
+  constructor(private readonly parts: SchedulerParts) {
+    this.pulse = new BrokerPulse(parts.bus, parts.clock);
+  }
 
   /** One look at everything this coordinator owns. */
   async tick(): Promise<void> {
-    const { id, runs: book, registry, exclusions, options, clock, bus } = this.parts;
+    const { id, runs: book, registry, exclusions, options, clock } = this.parts;
     const sinceLastTickMs = clock.now().getTime() - this.lastTickMs;
-    // Without a broker nobody is heard, and a process that was held up (stopped, suspended) has heard nobody either.
-    if (!bus.connected || sinceLastTickMs > options.workerLostMs + 2 * REQUEST_TIMEOUT_MS) registry.listenAnew();
+    // Without a broker that answers nobody is heard, and a process that was held up (stopped, suspended) has heard nobody either.
+    const brokerIsSilent = this.pulse.check() > Math.min(BROKER_ANSWERS_WITHIN_MS, options.workerLostMs / 2);
+    if (brokerIsSilent || sinceLastTickMs > options.workerLostMs + 2 * REQUEST_TIMEOUT_MS) registry.listenAnew();
     this.lastTickMs += sinceLastTickMs;
     await this.writePresence();
     await book.claimOpen(id, options.leaseMs, options.maxRuns);
