@@ -51,6 +51,7 @@ export class Coordinator {
       bus.respond(ChunkResult, [], (result) => chunks.recordResult(result), { queueGroup: QUEUE_GROUP }),
     );
     bus.onReconnect(() => {
+      registry.listenAnew();
       // A broker may come back without what it had stored.
       bus
         .ensureWorkQueue()

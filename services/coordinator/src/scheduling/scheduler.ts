@@ -50,6 +50,8 @@ export class Scheduler {
     const runs = await book.renew(id, options.leaseMs);
     const attempts = await book.liveAttempts(runs.map((run) => run.runId));
     const excluded = await exclusions.excluded();
+    // Stopped since this look began: what was sent meanwhile may still wait to be read.
+    if (clock.now().getTime() - this.lastTickMs > options.workerLostMs) registry.listenAnew();
     const actions = planRuns({
       nowMs: clock.now().getTime(),
       listeningSinceMs: registry.listeningSinceMs,
