@@ -52,8 +52,11 @@ export function scheduleOf(seed: number): Fault[] {
   const random = randomNumbers(seed);
   const upTo = (limit: number) => Math.floor(random() * limit);
   const kinds = seed % 2 === 0 ? KINDS : KINDS.filter((kind) => HARMLESS.has(kind));
+  let last = 0;
   return Array.from({ length: 1 + upTo(10) }, (): Fault => {
-    const at = upTo(STORMY_TURNS);
+    // Troubles seldom come alone.
+    const at = random() < 0.5 ? Math.min(last + upTo(8), STORMY_TURNS - 1) : upTo(STORMY_TURNS);
+    last = at;
     const kind = kinds[upTo(kinds.length)] ?? 'resume';
     const turns = 1 + upTo(60);
     switch (kind) {

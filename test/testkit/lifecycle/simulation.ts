@@ -8,7 +8,7 @@ import { SimulatedWorker, type Batch } from './simulated-worker.js';
 
 const TURN_MS = 250;
 const LOST_MS = 2_000;
-const LEASE_MS = 2_000;
+const LEASE_MS = 5_000;
 const REQUEST_TURNS = 8;
 /** Enough for every retry and its pause. */
 const CALM_TURNS = 2_000;
@@ -91,7 +91,9 @@ export class Simulation {
   }
 
   private coordinatorTurn(node: Node): void {
-    if (node.state !== 'alive' || node.ticking) return;
+    if (node.state !== 'alive') return;
+    node.scheduler.watchBroker();
+    if (node.ticking) return;
     node.ticking = true;
     const over = () => {
       node.ticking = false;
@@ -120,6 +122,9 @@ export class Simulation {
 
   /** Before and after each use of the store: a coordinator may be stopped in between, for ever when it is killed. */
   private async gate(node: Node): Promise<void> {
+    // The database takes its time now and then: so a coordinator can be stopped in the middle of a look.
+    const { turnCount } = this;
+    if (turnCount % 5 === 0) await new Promise<void>((go) => this.waiting.push({ until: () => this.turnCount > turnCount, go }));
     if (node.state !== 'alive') await new Promise<void>((go) => this.waiting.push({ until: () => node.state === 'alive', go }));
     if (this.turnCount < this.until.databaseAway) throw away();
   }

@@ -41,9 +41,9 @@ export class Scheduler {
   async tick(): Promise<void> {
     const { id, runs: book, registry, exclusions, options, clock } = this.parts;
     const sinceLastTickMs = clock.now().getTime() - this.lastTickMs;
-    // Without a broker that answers nobody is heard, and a process that was held up (stopped, suspended) has heard nobody either.
-    const brokerIsSilent = this.pulse.check() > Math.min(BROKER_ANSWERS_WITHIN_MS, options.workerLostMs / 2);
-    if (brokerIsSilent || sinceLastTickMs > options.workerLostMs + 2 * REQUEST_TIMEOUT_MS) registry.listenAnew();
+    this.watchBroker();
+    // A process that was held up (stopped, suspended) has heard nobody either.
+    if (sinceLastTickMs > options.workerLostMs + 2 * REQUEST_TIMEOUT_MS) registry.listenAnew();
     this.lastTickMs += sinceLastTickMs;
     await this.writePresence();
     await book.claimOpen(id, options.leaseMs, options.maxRuns);
@@ -62,6 +62,12 @@ export class Scheduler {
       ...excluded,
     });
     await Promise.all(actions.map((action) => this.act(action)));
+  }
+
+  /** Without a broker that answers nobody is heard. To be called often, also while a look waits for the answers of workers. */
+  watchBroker(): void {
+    const { registry, options } = this.parts;
+    if (this.pulse.check() > Math.min(BROKER_ANSWERS_WITHIN_MS, options.workerLostMs / 2)) registry.listenAnew();
   }
 
   async release(): Promise<void> {
