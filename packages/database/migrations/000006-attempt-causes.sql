@@ -16,9 +16,7 @@ create index attempts_by_worker on attempts (worker_name, ended_at desc) where e
 alter table training_runs
   add column highest_step  bigint not null default 0,
   -- not before: the last tries followed each other too fast
-  add column retry_at      timestamptz,
-  -- checkpoint of another run that this one started from
-  add column forked_from   uuid references checkpoints;
+  add column retry_at      timestamptz;
 
 -- What is known of attempts before there were causes; runs in flight go on.
 update attempts set start_step = c.step, last_step = c.step from checkpoints c where c.id = attempts.resumed_from;

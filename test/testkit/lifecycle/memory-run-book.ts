@@ -204,6 +204,7 @@ export class MemoryRunBook implements RunBook {
       recipe: {},
       dataset,
       checkpoint,
+      initialWeights: null,
       retryInMs: Math.max(0, run.retryAtMs - this.nowMs),
       avoidWorkers: [],
     };

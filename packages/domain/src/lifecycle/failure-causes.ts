@@ -60,7 +60,15 @@ const CAUSES = {
   DATA_ERROR: {
     retry: 'never',
     blames: 'run',
-    codes: ['OBJECT_MISSING', 'OBJECT_NOT_FOUND', 'OBJECT_CORRUPT', 'MANIFEST_CORRUPT', 'IMAGE_DECODE', 'INVALID_CHECKPOINT'],
+    codes: [
+      'OBJECT_MISSING',
+      'OBJECT_NOT_FOUND',
+      'OBJECT_CORRUPT',
+      'MANIFEST_CORRUPT',
+      'IMAGE_DECODE',
+      'INVALID_CHECKPOINT',
+      'INVALID_SAFETENSORS',
+    ],
     pauseMs: 0,
   },
   /** Nobody foresaw it: a defect of ours, or of the machine. */
