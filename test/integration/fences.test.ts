@@ -31,6 +31,9 @@ const WRITES: Readonly<Record<string, string>> = {
   start_attempt: UNDER_THE_RUNS_LOCK,
   advance_attempt: UNDER_THE_RUNS_LOCK,
   end_attempt: UNDER_THE_RUNS_LOCK,
+  settle_micro_batch: UNDER_THE_RUNS_LOCK,
+  explain_wait: 'only while it is queued; says why it waits, decides nothing',
+  register_worker_selftest: 'of the worker itself, once per process',
   open_attempt: UNDER_THE_RUNS_LOCK,
   move_run: UNDER_THE_RUNS_LOCK,
   add_checkpoint: UNDER_THE_RUNS_LOCK,
@@ -114,7 +117,7 @@ async function takeRun(coordinator: RunOwner['coordinator']): Promise<{ owner: R
   const run = (await book.renew(coordinator, 60_000)).find((owned) => owned.runId === runId);
   const owner = { coordinator, generation: run?.generation ?? 0 };
   const attempt = { attemptId: newId('att'), token: randomUUID(), workerId: newId('wkr'), workerName: randomUUID() };
-  await book.apply(runId, { kind: 'OFFER', by: owner, attempt });
+  await book.apply(runId, { kind: 'OFFER', by: owner, attempt, microBatchSize: null });
   const fence = { runId, attemptId: attempt.attemptId, token: attempt.token, generation: owner.generation };
   await book.report({ ...fence, events: [fact('RUN_STARTED', { step: 0 })] });
   return { owner, fence };
@@ -206,7 +209,7 @@ describe('a coordinator that lost its run and wakes up', () => {
     const by = stale.owner;
     await changesNothing(async () => {
       for (const input of [
-        { kind: 'OFFER' as const, by, attempt: offered() },
+        { kind: 'OFFER' as const, by, attempt: offered(), microBatchSize: null },
         { kind: 'REFUSED' as const, by, attemptId, reason: 'r' },
         { kind: 'LOST' as const, by, attemptId, reason: 'r' },
         { kind: 'ABANDONED' as const, by },
@@ -243,6 +246,7 @@ describe('a coordinator that lost its run and wakes up', () => {
       state: 'IDLE',
       runId: null,
       residentBytes: 0,
+      runtime: null,
       startedAt: new Date(0).toISOString(),
       silentMs,
     });

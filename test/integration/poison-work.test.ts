@@ -14,7 +14,7 @@ test('a chunk stays with a worker that works on it for longer than its lease, an
   const lease = async () => {
     const [row] = await harness.database.query(
       'read',
-      'select token, extract(epoch from now() - announced_at)::float8 * 1000 as age, lease_until > now() as valid from chunks where id = $1',
+      'select token, extract(epoch from now() - created_at)::float8 * 1000 as age, lease_until > now() as valid from chunks where id = $1',
       [uuidOf(chunkId)],
     );
     return row as { token: string | null; age: number; valid: boolean };

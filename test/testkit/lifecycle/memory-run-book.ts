@@ -40,6 +40,7 @@ export interface MemoryRun {
   highestStep: number;
   checkpointStep: number | null;
   models: number;
+  microBatchSize: number | null;
   readonly attempts: AttemptRow[];
   readonly events: RunEvent[];
 }
@@ -64,6 +65,7 @@ export class MemoryRunBook implements RunBook {
       highestStep: 0,
       checkpointStep: null,
       models: 0,
+      microBatchSize: null,
       attempts: [],
       events: [],
     });
@@ -98,6 +100,10 @@ export class MemoryRunBook implements RunBook {
     return Promise.resolve(
       rows.map(({ runId, row: { attempt, openedAtMs } }) => ({ ...attempt, runId, status: attempt.phase, ageMs: this.nowMs - openedAtMs })),
     );
+  }
+
+  explainWait(): Promise<void> {
+    return Promise.resolve();
   }
 
   apply(runId: RunId, input: RunInput): Promise<Outcome> {
@@ -167,6 +173,9 @@ export class MemoryRunBook implements RunBook {
       case 'OPEN_ATTEMPT':
         run.attempts.push({ attempt: change.attempt, openedAtMs: this.nowMs, ended: null });
         return;
+      case 'SETTLE_MICRO_BATCH':
+        run.microBatchSize ??= change.microBatchSize;
+        return;
       case 'START_ATTEMPT':
         own().attempt = { ...own().attempt, phase: 'RUNNING' };
         return;
@@ -201,7 +210,8 @@ export class MemoryRunBook implements RunBook {
       projectId,
       status,
       generation,
-      recipe: {},
+      recipe: { microBatchSize: run.microBatchSize },
+      trainSamples: null,
       dataset,
       checkpoint,
       initialWeights: null,

@@ -145,6 +145,7 @@ export class Simulation {
       renew: (...args) => gated(() => book.renew(...args)),
       release: (...args) => gated(() => book.release(...args)),
       liveAttempts: (...args) => gated(() => book.liveAttempts(...args)),
+      explainWait: (...args) => gated(() => book.explainWait(...args)),
       apply: (...args) => gated(() => book.apply(...args)),
       report: (...args) => gated(() => book.report(...args)),
     };
