@@ -1,110 +1,22 @@
-import { randomUUID } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test, vi } from 'vitest';
-import { Coordinator, readConfig } from '@roentgen/coordinator';
-import { ChunkStore, Database, EventStore } from '@roentgen/database';
-import { idFromUuid, metric, newId, uuidOf, type ChunkId, type RunId } from '@roentgen/domain';
-import { silentLogger } from '@roentgen/logger';
+import { expect, test, vi } from 'vitest';
+import { metric, uuidOf, type RunId } from '@roentgen/domain';
 import { RemoteError } from '@roentgen/messaging';
-import { ChunkClaim, ChunkResult, WorkerRegistration } from '@roentgen/protocol';
-import { seedPendingFiles, seedProject, seedRun, type SeededProject } from '../testkit/rows.js';
-import { ScriptedWorker } from '../testkit/scripted-worker.js';
+import { ChunkResult, WorkerRegistration } from '@roentgen/protocol';
+import { seedRun } from '../testkit/rows.js';
+import type { ScriptedWorker } from '../testkit/scripted-worker.js';
+import { checkpointAt, claim, claimed, eventually, useCoordinator } from './coordinator-harness.js';
 
-const stack = inject('stack');
-const name = `t${randomUUID().slice(0, 8)}`;
-const nats = (user: 'coordinator' | 'worker') => ({
-  servers: [stack.nats.url],
-  user,
-  password: stack.nats.users[user]?.password ?? '',
-  subjectPrefix: name,
-});
-
-const CONFIG = readConfig({
-  POSTGRES_URL: stack.postgres.url,
-  POSTGRES_SCHEMA: name,
-  NATS_URL: stack.nats.url,
-  NATS_USER: 'coordinator',
-  NATS_PASSWORD: nats('coordinator').password,
-  NATS_SUBJECT_PREFIX: name,
-  S3_ENDPOINT: stack.store.endpoint,
-  S3_ACCESS_KEY: stack.store.accessKey,
-  S3_SECRET_KEY: stack.store.secretKey,
-  S3_BUCKET: `test-${name}`,
-  LOG_LEVEL: 'silent',
-  COORDINATOR_TICK_MS: '50',
-  COORDINATOR_LEASE_MS: '1000',
-  COORDINATOR_WORKER_LOST_MS: '600',
-  COORDINATOR_CHUNK_LEASE_MS: '1000',
-});
-
-let database: Database;
-let events: EventStore;
-let seeded: SeededProject;
-let coordinator: Coordinator;
-const workers: ScriptedWorker[] = [];
-
-beforeAll(async () => {
-  database = await Database.connect({ ...CONFIG.postgres, startupTimeoutMs: 5_000 }, silentLogger);
-  await database.migrate();
-  events = new EventStore(database);
-});
-beforeEach(async () => {
-  seeded = await seedProject(database);
-  coordinator = await Coordinator.create(CONFIG);
-  await coordinator.start();
-});
-afterEach(async () => {
-  await Promise.all(workers.splice(0).map((worker) => worker.close()));
-  await coordinator.close();
-  // What a test leaves open would be offered to the workers of the next one.
-  await database.query('seed', `update attempts set status = 'LOST', ended_at = now() where ended_at is null`);
-  await database.query('seed', `update training_runs set status = 'CANCELLED', finished_at = now() where finished_at is null`);
-});
-afterAll(() => database.close());
-
-async function startWorker(label: string): Promise<ScriptedWorker> {
-  const worker = await ScriptedWorker.start(label, nats('worker'));
-  workers.push(worker);
-  return worker;
-}
-const log = (runId: RunId) => events.readAfter(runId, 0, 1_000);
-const kinds = async (runId: RunId) => (await log(runId)).map((event) => event.kind);
-const column = async (runId: RunId, what: string): Promise<unknown> => {
-  const [row] = await database.query('read', `select ${what} as value from training_runs where id = $1`, [uuidOf(runId)]);
-  return (row as { value: unknown }).value;
-};
-const status = (runId: RunId) => column(runId, 'status');
-const eventually = { timeout: 15_000, interval: 25 };
-
-const checkpointAt = (step: number, epoch: number) => ({
-  checkpointId: newId('ckp'),
-  epoch,
-  step,
-  objectKey: `checkpoints/${step}.safetensors`,
-  sha256: 'c'.repeat(64),
-  bytes: 123,
-});
-
-/** A chunk with that many files to inspect. */
-async function seedInspectionChunk(files: number): Promise<ChunkId> {
-  await seedPendingFiles(database, seeded, files);
-  const chunks = new ChunkStore(database);
-  await database.transaction('seed', (tx) =>
-    chunks.createInspectionChunks(tx, { projectId: seeded.projectId, uploadId: seeded.uploadId, chunkSize: 32 }),
-  );
-  const [row] = await database.query('read', 'select id from chunks where upload_id = $1', [uuidOf(seeded.uploadId)]);
-  return idFromUuid('chk', (row as { id: string }).id);
-}
-const claim = (worker: ScriptedWorker, chunkId: ChunkId) =>
-  worker.bus.request(ChunkClaim, [worker.workerId], { chunkId, workerId: worker.workerId }, { timeoutMs: 5_000 });
-async function claimed(worker: ScriptedWorker, chunkId: ChunkId) {
-  const reply = await claim(worker, chunkId);
-  if (!reply.granted) throw new Error(reply.reason);
-  return reply;
-}
+const harness = useCoordinator();
+const startWorker = (label: string) => harness.startWorker(label);
+const kinds = (runId: RunId) => harness.kinds(runId);
+const log = (runId: RunId) => harness.log(runId);
+const column = (runId: RunId, what: string) => harness.column(runId, what);
+const status = (runId: RunId) => harness.status(runId);
+const seedInspectionChunk = (files: number) => harness.seedInspectionChunk(files);
 
 test('a queued run goes to an idle worker, its events become rows, and its end makes a model', async () => {
   const worker = await startWorker('w1');
-  const runId = await seedRun(database, seeded);
+  const runId = await seedRun(harness.database, harness.seeded);
   const offer = await worker.nextOffer();
   expect(offer).toMatchObject({ runId, attemptNumber: 1, recipe: { variant: 'B0' }, resumeFrom: null });
 
@@ -129,13 +41,15 @@ test('a queued run goes to an idle worker, its events become rows, and its end m
   ]);
   expect(await status(runId)).toBe('SUCCEEDED');
   expect([await column(runId, 'committed_step'), await column(runId, 'total_steps')]).toEqual([3, 3]);
-  const series = await database.query('read', 'select step, value, kind from metrics where run_id = $1 order by step', [uuidOf(runId)]);
+  const series = await harness.database.query('read', 'select step, value, kind from metrics where run_id = $1 order by step', [
+    uuidOf(runId),
+  ]);
   expect(series).toEqual([
     { step: 1, value: 1, kind: 'FINITE' },
     { step: 2, value: null, kind: 'NAN' },
     { step: 3, value: 1 / 3, kind: 'FINITE' },
   ]);
-  expect(await database.query('read', 'select variant, classes from models where run_id = $1', [uuidOf(runId)])).toEqual([
+  expect(await harness.database.query('read', 'select variant, classes from models where run_id = $1', [uuidOf(runId)])).toEqual([
     { variant: 'B0', classes: ['a', 'b'] },
   ]);
 });
@@ -150,7 +64,7 @@ test('a run goes to a worker that it fits into and that takes work, with micro-b
   await worker('a-small', 4);
   await worker('b-broken', 80, 'its self-test failed: parity loss');
   await vi.waitFor(async () => expect(await registered()).toEqual(['a-small', 'b-broken']), eventually);
-  const runId = await seedRun(database, seeded, { variant: 'B7', globalBatchSize: 32 });
+  const runId = await seedRun(harness.database, harness.seeded, { variant: 'B7', globalBatchSize: 32 });
   await vi.waitFor(async () => expect(await column(runId, 'status_code')).toBe('NO_WORKER_FITS'), eventually);
   expect(await column(runId, 'status_message')).toMatch(/^B7 at 600 px needs .* the largest worker may use 4\.0 GiB/);
   const large = await worker('c-large', 40);
@@ -171,23 +85,23 @@ test('what a worker registers of its machine replaces what it registered before'
       { workerId: worker.workerId, selftest: { ...selftest, verdict } },
       { timeoutMs: 5_000 },
     );
-  const rows = await database.query('read', 'select verdict from worker_selftests where worker_id = $1', [uuidOf(worker.workerId)]);
+  const rows = await harness.database.query('read', 'select verdict from worker_selftests where worker_id = $1', [uuidOf(worker.workerId)]);
   expect(rows).toEqual([{ verdict: 'PASS' }]);
 });
 
 /** Names of the workers whose memory is written down. */
 async function registered(): Promise<unknown> {
-  const rows = await database.query(
+  const rows = await harness.database.query(
     'read',
     `select name from workers where memory_budget_bytes is not null and id = any ($1::uuid[]) order by name`,
-    [workers.map(({ workerId }) => uuidOf(workerId))],
+    [harness.workers.map(({ workerId }) => uuidOf(workerId))],
   );
   return rows.map((row) => (row as { name: string }).name);
 }
 
 test('a worker that goes silent loses its run to another, which goes on from the checkpoint; back again it can write nothing', async () => {
   const first = await startWorker('w1');
-  const runId = await seedRun(database, seeded);
+  const runId = await seedRun(harness.database, harness.seeded);
   const lost = await first.nextOffer();
   const saved = checkpointAt(5, 1);
   await first.report(
@@ -219,7 +133,7 @@ test('a worker that goes silent loses its run to another, which goes on from the
 
 test('a run that diverged fails with its cause and keeps its last good checkpoint', async () => {
   const worker = await startWorker('w1');
-  const runId = await seedRun(database, seeded);
+  const runId = await seedRun(harness.database, harness.seeded);
   const offer = await worker.nextOffer();
   const saved = checkpointAt(2, 1);
   const failure = { code: 'NON_FINITE_LOSS', message: 'the loss at step 3 is NaN', details: { step: 3 } };
@@ -237,10 +151,10 @@ test('a run that diverged fails with its cause and keeps its last good checkpoin
 
 test('a cancelled run is stopped at its worker and ends as CANCELLED', async () => {
   const worker = await startWorker('w1');
-  const runId = await seedRun(database, seeded);
+  const runId = await seedRun(harness.database, harness.seeded);
   const offer = await worker.nextOffer();
   await worker.report(offer, worker.fact(offer, 'RUN_STARTED', { step: 0 }));
-  await database.query('seed', `update training_runs set status = 'CANCELLING' where id = $1`, [uuidOf(runId)]);
+  await harness.database.query('seed', `update training_runs set status = 'CANCELLING' where id = $1`, [uuidOf(runId)]);
   await vi.waitFor(
     () => expect(worker.stops[0]).toMatchObject({ attemptId: offer.attemptId, token: offer.token, reason: 'CANCEL' }),
     eventually,
@@ -251,12 +165,11 @@ test('a cancelled run is stopped at its worker and ends as CANCELLED', async () 
 
 test('when a coordinator goes away, another takes its runs over with a higher generation', async () => {
   const worker = await startWorker('w1');
-  const runId = await seedRun(database, seeded);
+  const runId = await seedRun(harness.database, harness.seeded);
   const offer = await worker.nextOffer();
   await worker.report(offer, worker.fact(offer, 'RUN_STARTED', { step: 0 }));
-  await coordinator.close();
-  coordinator = await Coordinator.create(CONFIG);
-  await coordinator.start();
+  await harness.coordinator.close();
+  harness.coordinator = await harness.startCoordinator();
   await vi.waitFor(async () => expect(await column(runId, 'generation')).toBe(offer.generation + 1), eventually);
   // The attempt lives on: its worker never noticed.
   const saved = worker.fact(offer, 'CHECKPOINT_SAVED', { step: 1, epoch: 1, checkpoint: checkpointAt(1, 1) });
@@ -266,9 +179,9 @@ test('when a coordinator goes away, another takes its runs over with a higher ge
 
 test('a worker that is asked to leave costs the run none of its tries', async () => {
   const worker = await startWorker('w1');
-  const runId = await seedRun(database, seeded);
+  const runId = await seedRun(harness.database, harness.seeded);
   const failure = { code: 'WORKER_STOPPING', message: 'the worker is shutting down', details: {} };
-  for (let attemptNumber = 1; attemptNumber <= CONFIG.scheduling.maxAttempts + 1; attemptNumber++) {
+  for (let attemptNumber = 1; attemptNumber <= harness.config.scheduling.maxAttempts + 1; attemptNumber++) {
     const offer = await worker.nextOffer();
     expect(offer).toMatchObject({ runId, attemptNumber });
     await worker.report(offer, worker.fact(offer, 'RUN_STARTED', { step: 0 }), worker.fact(offer, 'ATTEMPT_FAILED', { failure }));
@@ -280,23 +193,26 @@ test('a worker that is asked to leave costs the run none of its tries', async ()
 test('a worker that refuses is asked again after a while, not at every look', async () => {
   const worker = await startWorker('w1');
   worker.refusal = 'BUSY: with something else';
-  const runId = await seedRun(database, seeded);
+  const runId = await seedRun(harness.database, harness.seeded);
   const offers = () =>
-    database.query('read', 'select extract(epoch from started_at)::float8 * 1000 as ms from attempts where run_id = $1 order by number', [
-      uuidOf(runId),
-    ]);
+    harness.database.query(
+      'read',
+      'select extract(epoch from started_at)::float8 * 1000 as ms from attempts where run_id = $1 order by number',
+      [uuidOf(runId)],
+    );
   await vi.waitFor(async () => expect((await offers()).length).toBeGreaterThanOrEqual(3), eventually);
   const times = ((await offers()) as { ms: number }[]).map(({ ms }) => ms);
-  for (const [i, ms] of times.slice(1).entries()) expect(ms - (times[i] ?? 0)).toBeGreaterThanOrEqual(CONFIG.scheduling.workerLostMs);
+  for (const [i, ms] of times.slice(1).entries())
+    expect(ms - (times[i] ?? 0)).toBeGreaterThanOrEqual(harness.config.scheduling.workerLostMs);
   worker.refusal = null;
   expect(await worker.nextOffer()).toMatchObject({ runId });
 });
 
 test('a worker that still holds an attempt that was taken from its run is told to drop it', async () => {
   const worker = await startWorker('w1');
-  const runId = await seedRun(database, seeded);
+  const runId = await seedRun(harness.database, harness.seeded);
   const offer = await worker.nextOffer();
-  await database.query('seed', `update attempts set status = 'REFUSED', ended_at = now() where run_id = $1`, [uuidOf(runId)]);
+  await harness.database.query('seed', `update attempts set status = 'REFUSED', ended_at = now() where run_id = $1`, [uuidOf(runId)]);
   await vi.waitFor(
     () => expect(worker.stops[0]).toMatchObject({ attemptId: offer.attemptId, token: offer.token, reason: 'SUPERSEDED' }),
     eventually,
@@ -305,9 +221,9 @@ test('a worker that still holds an attempt that was taken from its run is told t
 
 test('a start that comes after the cancel does not make the run RUNNING, and the reason of the cancel stays', async () => {
   const worker = await startWorker('w1');
-  const runId = await seedRun(database, seeded);
+  const runId = await seedRun(harness.database, harness.seeded);
   const offer = await worker.nextOffer();
-  await database.query(
+  await harness.database.query(
     'seed',
     `update training_runs set status = 'CANCELLING', status_code = 'CANCELLED_BY_USER', status_message = 'Cancelled by token "t".' where id = $1`,
     [uuidOf(runId)],
@@ -321,7 +237,7 @@ test('a start that comes after the cancel does not make the run RUNNING, and the
 
 test('a run that never saved a checkpoint cannot succeed: nothing of the batch is recorded', async () => {
   const worker = await startWorker('w1');
-  const runId = await seedRun(database, seeded);
+  const runId = await seedRun(harness.database, harness.seeded);
   const offer = await worker.nextOffer();
   const batch = [worker.fact(offer, 'RUN_STARTED', { step: 0 }), worker.fact(offer, 'RUN_SUCCEEDED', { step: 3 })];
   await expect(worker.report(offer, ...batch)).rejects.toSatisfy((error) => error instanceof RemoteError && error.code === 'CONFLICT');
@@ -332,11 +248,12 @@ test('a run that never saved a checkpoint cannot succeed: nothing of the batch i
 test('a chunk that takes every worker with it is given up, and its files are rejected with the reason', async () => {
   const worker = await startWorker('w1');
   const chunkId = await seedInspectionChunk(2);
-  for (let claims = 0; claims < CONFIG.work.chunkMaxClaims; claims++) await vi.waitFor(() => claimed(worker, chunkId), eventually);
-  const files = () => database.query('read', 'select status, error_code from upload_files where upload_id = $1', [uuidOf(seeded.uploadId)]);
+  for (let claims = 0; claims < harness.config.work.chunkMaxClaims; claims++) await claimed(worker, chunkId);
+  const files = () =>
+    harness.database.query('read', 'select status, error_code from upload_files where upload_id = $1', [uuidOf(harness.seeded.uploadId)]);
   const rejected = { status: 'REJECTED', error_code: 'TOO_MANY_CLAIMS' };
   await vi.waitFor(async () => expect(await files()).toEqual([rejected, rejected]), eventually);
-  expect(await database.query('read', 'select status from uploads where id = $1', [uuidOf(seeded.uploadId)])).toEqual([
+  expect(await harness.database.query('read', 'select status from uploads where id = $1', [uuidOf(harness.seeded.uploadId)])).toEqual([
     { status: 'READY' },
   ]);
 });
@@ -356,7 +273,8 @@ test('a result that leaves out a file, or names one of another chunk, changes no
   for (const ordinals of [[0], [0, 1, 2], [0, 0], []]) {
     await expect(report(...ordinals)).rejects.toSatisfy((thrown) => thrown instanceof RemoteError && thrown.code === 'CONFLICT');
   }
-  const files = () => database.query('read', 'select status from upload_files where upload_id = $1', [uuidOf(seeded.uploadId)]);
+  const files = () =>
+    harness.database.query('read', 'select status from upload_files where upload_id = $1', [uuidOf(harness.seeded.uploadId)]);
   expect(await files()).toEqual([{ status: 'PENDING' }, { status: 'PENDING' }]);
   await report(0, 1);
   expect(await files()).toEqual([{ status: 'REJECTED' }, { status: 'REJECTED' }]);
@@ -396,19 +314,19 @@ test('a chunk is given to one worker; one who lets the lease run out has lost it
   expect([mine.granted, theirs.granted].sort()).toEqual([false, true]);
   const [owner, token] = mine.granted ? [first, mine.token] : theirs.granted ? [second, theirs.token] : [first, ''];
   const other = owner === first ? second : first;
-  const again = await vi.waitFor(() => claimed(other, chunkId), eventually);
+  const again = await claimed(other, chunkId);
   await expect(result(owner, token)).rejects.toSatisfy((error) => error instanceof RemoteError && error.code === 'STALE_TOKEN');
   await result(other, again.token);
 
-  const files = await database.query('read', 'select status, error_code from upload_files where upload_id = $1 order by ordinal', [
-    uuidOf(seeded.uploadId),
+  const files = await harness.database.query('read', 'select status, error_code from upload_files where upload_id = $1 order by ordinal', [
+    uuidOf(harness.seeded.uploadId),
   ]);
   expect(files).toEqual([
     { status: 'VERIFIED', error_code: null },
     { status: 'REJECTED', error_code: 'TRUNCATED' },
     { status: 'VERIFIED', error_code: null },
   ]);
-  expect(await database.query('read', 'select status from uploads where id = $1', [uuidOf(seeded.uploadId)])).toEqual([
+  expect(await harness.database.query('read', 'select status from uploads where id = $1', [uuidOf(harness.seeded.uploadId)])).toEqual([
     { status: 'READY' },
   ]);
 });

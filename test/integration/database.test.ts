@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
-import { Database, EventStore, MigrationMismatchError, RunLeaseStore, WorkerPresenceStore } from '@roentgen/database';
-import { UnavailableError, newId, uuidOf, type RunEventInput } from '@roentgen/domain';
+import { Database, EventStore, MigrationMismatchError, RunLeaseStore, RunLifecycleStore, WorkerPresenceStore } from '@roentgen/database';
+import { UnavailableError, decide, newId, uuidOf, type RunEventInput } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { seedProject, seedRun } from '../testkit/rows.js';
 
@@ -186,10 +186,15 @@ test('a coordinator owns no more runs than it may, and decides nothing about one
   expect(owned.map((run) => run.runId)).toEqual(runs.slice(0, 2));
 
   const [run] = owned;
-  const lock = () =>
-    database.transaction('lock', (tx) => leases.lockOwned(tx, { runId: runs[0]!, coordinator: first, generation: run!.generation }));
-  expect(await lock()).toBe('QUEUED');
+  const lifecycle = new RunLifecycleStore(new EventStore(database), 'coordinator');
+  const by = { coordinator: first, generation: run!.generation };
+  const attempt = () => ({ attemptId: newId('att'), token: randomUUID(), workerId: newId('wkr'), workerName: 'w' });
+  const offered = async () => {
+    const state = await database.transaction('look', (tx) => lifecycle.load(tx, runs[0]!));
+    return decide(state!, { kind: 'OFFER', by, attempt: attempt(), microBatchSize: null }, { maxAttempts: 3 });
+  };
+  expect(await offered()).toMatchObject({ ok: true, state: { status: 'PREPARING' } });
   await database.query('expire', `update training_runs set lease_until = now() - interval '1 second' where id = $1`, [uuidOf(runs[0]!)]);
   expect(await leases.claimOpen(second, 60_000, 1)).toEqual([runs[0]]);
-  expect(await lock()).toBeNull();
+  expect(await offered()).toMatchObject({ ok: false, reason: 'STALE' });
 });

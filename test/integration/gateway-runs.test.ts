@@ -1,5 +1,5 @@
 import { beforeAll, expect, inject, test, vi } from 'vitest';
-import { Database, RunLeaseStore } from '@roentgen/database';
+import { Database } from '@roentgen/database';
 import { AUGMENTATION_PRESETS, newId, uuidOf } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { Bus } from '@roentgen/messaging';
@@ -208,13 +208,39 @@ test('a queued run is cancelled at once, one that a worker has at its next step,
   ]);
 
   const running = await startedRun();
-  const leases = new RunLeaseStore(harness().database);
-  await harness().database.transaction('prepare', (tx) => leases.move(tx, running, ['QUEUED'], 'PREPARING', null));
+  await harness().database.query('prepare', `update training_runs set status = 'PREPARING' where id = $1`, [uuidOf(running)]);
   const asked = await cancel(running);
   expect(asked).toMatchObject({ cancelTrainingRun: { run: { status: 'CANCELLING', headSequence: 2, finishedAt: null } } });
   expect(await cancel(running)).toEqual(asked);
   const { runId } = await finishedRun();
   expect(await cancel(runId)).toMatchObject({ cancelTrainingRun: { ok: true, run: { status: 'SUCCEEDED' } } });
+});
+
+test('a run is paused and resumed, at its worker only when that has left; what cannot be is said with the way out', async () => {
+  const command = (name: string, id: string, more = '') =>
+    harness().ask(
+      token,
+      `mutation { ${name}TrainingRun(input: { runId: "${id}"${more} }) { ok error { code message } run { status statusCode } } }`,
+    );
+  const queued = await startedRun();
+  for (let i = 0; i < 2; i++) {
+    expect(await command('pause', queued)).toEqual({
+      pauseTrainingRun: { ok: true, error: null, run: { status: 'PAUSED', statusCode: 'PAUSED_BY_USER' } },
+    });
+  }
+  for (let i = 0; i < 2; i++) {
+    expect(await command('resume', queued)).toEqual({
+      resumeTrainingRun: { ok: true, error: null, run: { status: 'QUEUED', statusCode: 'RESUMED_BY_USER' } },
+    });
+  }
+  await harness().database.query('prepare', `update training_runs set status = 'RUNNING' where id = $1`, [uuidOf(queued)]);
+  expect(await command('pause', queued)).toMatchObject({ pauseTrainingRun: { run: { status: 'PAUSING' } } });
+  expect(await command('resume', queued)).toMatchObject({
+    resumeTrainingRun: { ok: false, error: { code: 'CONFLICT', message: expect.stringContaining('PAUSING') } },
+  });
+  expect(await command('pause', queued, ', force: true')).toMatchObject({ pauseTrainingRun: { run: { status: 'PAUSED' } } });
+  expect(await command('cancel', queued)).toMatchObject({ cancelTrainingRun: { run: { status: 'CANCELLED' } } });
+  expect(await command('pause', queued)).toMatchObject({ pauseTrainingRun: { ok: false, error: { code: 'CONFLICT' } } });
 });
 
 test('a finished run shows its curves, attempts, checkpoints and model', async () => {

@@ -74,9 +74,11 @@ const eventually = { timeout: 20_000, interval: 25 };
 const longerThanSilence = () => database.query('wait', `select pg_sleep($1)`, [(WORKER_LOST_MS * 3) / 1_000]);
 
 test.each([
-  ['the broker', () => broker],
-  ['the database', () => postgres],
-])('while %s is away from the coordinator nobody is lost: the attempt and the chunk go on', async (_what, part) => {
+  ['the broker is away from', () => broker.cut(), () => broker.restore()],
+  ['the database is away from', () => postgres.cut(), () => postgres.restore()],
+  ['the broker hangs for', () => broker.freeze(), () => broker.thaw()],
+  ['the database hangs for', () => postgres.freeze(), () => postgres.thaw()],
+])('while %s the coordinator nobody is lost: the attempt and the chunk go on', async (_what, takeAway, giveBack) => {
   await startCoordinator();
   const worker = await startWorker();
   const seeded = await seedProject(database);
@@ -93,9 +95,9 @@ test.each([
   const work = await worker.bus.request(ChunkClaim, [worker.workerId], { chunkId, workerId: worker.workerId }, { timeoutMs: 5_000 });
   if (!work.granted) throw new Error(work.reason);
 
-  part().cut();
+  takeAway();
   await longerThanSilence();
-  part().restore();
+  giveBack();
 
   // The coordinator is back when it has taken the run again, or has kept it, and records.
   const step = worker.fact(offer, 'STEP_COMMITTED', { step: 1, epoch: 1 });

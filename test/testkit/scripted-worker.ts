@@ -19,6 +19,8 @@ export class ScriptedWorker {
   refusal: string | null = null;
   /** What its heartbeats tell of how it computes. */
   runtime: WorkerRuntime | null = null;
+  /** What it says that it works on besides. */
+  chunks: z.infer<typeof WorkerHeartbeat.schema>['chunks'] = [];
   private held: HeldAttempt | null = null;
   private readonly offers: Offer[] = [];
   private readonly waiting: ((offer: Offer) => void)[] = [];
@@ -121,6 +123,7 @@ export class ScriptedWorker {
       deviceName: 'none',
       state: this.held === null ? 'IDLE' : 'TRAINING',
       holding: this.held,
+      chunks: this.chunks,
       progressCounter: this.eventCount,
       startedAt: new Date(0).toISOString(),
       residentBytes: 0,

@@ -4,7 +4,9 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 /** Stands between a service and a part that it depends on, so that a test can take the part away from that service alone. */
 export class TcpProxy {
   private readonly sockets = new Set<Socket>();
+  private readonly pipes = new Set<readonly [Socket, Socket]>();
   private away = false;
+  private frozen = false;
 
   private constructor(
     private readonly server: Server,
@@ -24,6 +26,21 @@ export class TcpProxy {
   cut(): void {
     this.away = true;
     for (const socket of this.sockets) socket.destroy();
+  }
+
+  /** Keeps every connection open and lets nothing through: as if the part had been stopped (SIGSTOP). */
+  freeze(): void {
+    this.frozen = true;
+    for (const [from, to] of this.pipes) {
+      from.unpipe(to);
+      from.pause();
+    }
+  }
+
+  /** Lets through what has piled up, and goes on. */
+  thaw(): void {
+    this.frozen = false;
+    for (const [from, to] of this.pipes) from.pipe(to);
   }
 
   /** Takes connections again. */
@@ -51,9 +68,12 @@ export class TcpProxy {
       one.on('error', () => other.destroy());
       one.on('close', () => {
         this.sockets.delete(one);
+        this.pipes.delete(pipe);
         other.destroy();
       });
-      one.pipe(other);
+      const pipe = [one, other] as const;
+      this.pipes.add(pipe);
+      if (!this.frozen) one.pipe(other);
     }
   }
 }

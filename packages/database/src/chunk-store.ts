@@ -86,21 +86,27 @@ export class ChunkStore {
 
   /**
    * Chunks that should be on the queue: never announced, announced long ago without a claim, or claimed by someone whose lease has run out or who
-   * has gone silent (those go back to PENDING here; `workerLostAfterMs` null: silence tells nothing now). Marks them as announced now.
+   * has gone silent (those go back to PENDING here; `lostAfterMs` null: silence tells nothing now). `alive`: workers that the caller hears, whatever
+   * the rows say of them, which may lag behind. Marks the chunks as announced now.
    */
-  async takeUnannounced(reannounceAfterMs: number, workerLostAfterMs: number | null, limit: number): Promise<OpenChunk[]> {
+  async takeUnannounced(
+    reannounceAfterMs: number,
+    workers: { readonly lostAfterMs: number | null; readonly alive: readonly WorkerId[] },
+    limit: number,
+  ): Promise<OpenChunk[]> {
     const rows = await this.db.query(
       'take_unannounced_chunks',
       `update chunks set status = 'PENDING', token = null, lease_until = null, announced_at = now()
         where id in (select id from chunks
                       where (status = 'PENDING' and (announced_at is null or announced_at < now() - $1 * interval '1 millisecond'))
                          or (status = 'CLAIMED' and lease_until < now())
-                         or (status = 'CLAIMED' and exists (select 1 from workers w where w.id = worker_id and w.last_seen_at < now() - $3::bigint * interval '1 millisecond'))
+                         or (status = 'CLAIMED' and worker_id <> all ($4::uuid[])
+                             and exists (select 1 from workers w where w.id = worker_id and w.last_seen_at < now() - $3::bigint * interval '1 millisecond'))
                       order by created_at, id
                       for update skip locked
                       limit $2)
        returning id, kind, claims`,
-      [reannounceAfterMs, limit, workerLostAfterMs],
+      [reannounceAfterMs, limit, workers.lostAfterMs, workers.alive.map(uuidOf)],
     );
     return OpenChunkRow.array().parse(rows);
   }
@@ -110,6 +116,18 @@ export class ChunkStore {
     await this.db.query('unannounce_chunks', `update chunks set announced_at = null where id = any ($1::uuid[]) and status = 'PENDING'`, [
       chunkIds.map(uuidOf),
     ]);
+  }
+
+  /** Prolongs the leases of chunks whose workers say that they work on them, where more than half is over; another token's lease is left alone. */
+  async renew(held: readonly { readonly chunkId: ChunkId; readonly token: string }[], leaseMs: number): Promise<void> {
+    if (held.length === 0) return;
+    await this.db.query(
+      'renew_chunk_leases',
+      `update chunks c set lease_until = now() + $3 * interval '1 millisecond'
+         from unnest($1::uuid[], $2::uuid[]) as h (id, token)
+        where c.id = h.id and c.token = h.token and c.status = 'CLAIMED' and c.lease_until < now() + $3 * interval '0.5 millisecond'`,
+      [held.map((h) => uuidOf(h.chunkId)), held.map((h) => h.token), leaseMs],
+    );
   }
 
   /** Gives the chunk to a worker; null when it is done or somebody's. */

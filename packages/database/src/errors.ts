@@ -1,8 +1,11 @@
 import pg from 'pg';
 import { UnavailableError, coerceError } from '@roentgen/domain';
 
-/** SQLSTATEs of a server that is going, coming or full, and of sessions that it ended (appendix A of Postgres' documentation). */
-const AWAY_STATES = /^(08|57P0|53300|25P03)/;
+/**
+ * SQLSTATEs of a server that is going, coming or full (connections, disk, memory), of sessions that it ended, and of statements that others were in the way
+ * of: the same again may work (appendix A of Postgres' documentation).
+ */
+const AWAY_STATES = /^(08|57P0|53|58|25P03|40001|40P01|55P03)/;
 const AWAY_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
 /** The driver tells a lost connection by its text alone. */
 const AWAY_TEXTS = /Connection terminated|connection error and is not queryable|timeout exceeded when trying to connect|Query read timeout/;

@@ -55,14 +55,18 @@ export class EventStore {
     return RunEventRow.array().parse(rows);
   }
 
-  /** How many of these facts are in the log already. */
-  async countKnown(tx: Queryable, runId: RunId, eventIds: readonly string[]): Promise<number> {
-    const rows = await tx.query(
-      'count_known_events',
-      'select count(*) as known from run_events where run_id = $1 and event_id = any ($2::text[])',
-      [uuidOf(runId), eventIds],
+  /** Which of these facts are in the log already. */
+  async known(tx: Queryable, runId: RunId, eventIds: readonly string[]): Promise<ReadonlySet<string>> {
+    const rows = await tx.query('known_events', 'select event_id from run_events where run_id = $1 and event_id = any ($2::text[])', [
+      uuidOf(runId),
+      eventIds,
+    ]);
+    return new Set(
+      z
+        .array(z.object({ event_id: z.string() }))
+        .parse(rows)
+        .map((row) => row.event_id),
     );
-    return z.object({ known: z.number() }).parse(rows[0]).known;
   }
 
   /** At most `limit` events after a sequence, in order. */

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import {
+  ENDED_ATTEMPT_STATUSES,
+  FAILURE_CAUSES,
   RUN_STATUSES,
   RequestedRecipeSchema,
   idColumn,
@@ -15,7 +17,7 @@ import {
 import type { Database, Queryable } from './database.js';
 import { timeKey, timePage, type Page, type PageRequest } from './page.js';
 
-export const ATTEMPT_STATUSES = ['OFFERED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'LOST', 'CANCELLED', 'REFUSED'] as const;
+export const ATTEMPT_STATUSES = ['OFFERED', 'RUNNING', ...ENDED_ATTEMPT_STATUSES] as const;
 export type AttemptStatus = (typeof ATTEMPT_STATUSES)[number];
 
 const RunRow = z
@@ -63,8 +65,11 @@ const AttemptRow = z
     status: z.enum(ATTEMPT_STATUSES),
     worker_id: idColumn('wkr'),
     worker_name: z.string(),
+    cause: z.enum(FAILURE_CAUSES).nullable(),
     cause_code: z.string().nullable(),
     cause_message: z.string().nullable(),
+    last_step: z.number(),
+    progressed: z.boolean(),
     started_at: z.string(),
     ended_at: z.string().nullable(),
   })
@@ -75,6 +80,9 @@ const AttemptRow = z
     status: row.status,
     workerId: row.worker_id,
     workerName: row.worker_name,
+    cause: row.cause,
+    lastStep: row.last_step,
+    progressed: row.progressed,
     causeCode: row.cause_code,
     causeMessage: row.cause_message,
     startedAt: row.started_at,
@@ -189,7 +197,7 @@ export class RunStore {
   async attempts(projectId: ProjectId, runIds: readonly RunId[]): Promise<AttemptRecord[]> {
     const rows = await this.db.query(
       'attempts_of_runs',
-      `select id, run_id, number, status, worker_id, worker_name, cause_code, cause_message, started_at, ended_at
+      `select id, run_id, number, status, worker_id, worker_name, cause, cause_code, cause_message, last_step, progressed, started_at, ended_at
          from attempts where project_id = $1 and run_id = any ($2::uuid[]) order by run_id, number`,
       [uuidOf(projectId), runIds.map(uuidOf)],
     );

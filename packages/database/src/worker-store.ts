@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { DEVICES, SelftestSummarySchema, idColumn, uuidOf, type ProjectId, type WorkerMemory } from '@roentgen/domain';
-import type { Database } from './database.js';
+import { DEVICES, SelftestSummarySchema, idColumn, uuidOf, type ProjectId, type WorkerId, type WorkerMemory } from '@roentgen/domain';
+import type { Database, Queryable } from './database.js';
 import { timeKey, timePage, type Page, type PageRequest } from './page.js';
 
 const WorkerRow = z
@@ -23,6 +23,11 @@ const WorkerRow = z
     deterministic_ops: z.boolean(),
     ineligible_reason: z.string().nullable(),
     selftest: SelftestSummarySchema.nullable(),
+    drained_at: z.string().nullable(),
+    set_aside_until: z.string().nullable(),
+    set_aside_reason: z.string().nullable(),
+    attempt_running: z.boolean(),
+    queued_runs: z.number(),
   })
   .transform((row) => ({
     id: row.id,
@@ -43,8 +48,28 @@ const WorkerRow = z
     deterministicOps: row.deterministic_ops,
     ineligibleReason: row.ineligible_reason,
     selftest: row.selftest,
+    drainedAt: row.drained_at,
+    setAsideUntil: row.set_aside_until,
+    setAsideReason: row.set_aside_reason,
+    attemptRunning: row.attempt_running,
+    queuedRuns: row.queued_runs,
   }));
 export type WorkerRecord = z.infer<typeof WorkerRow>;
+
+/** $1: project, $2: ms within which an online worker was heard. */
+const SELECT_WORKER = `select w.id, w.name, w.version, w.device, w.device_name, w.state, w.last_seen_at > now() - $2 * interval '1 millisecond' as online,
+              r.id as run_id, w.resident_bytes, w.started_at, w.last_seen_at, w.started_at::text as key_at, w.id as key_id,
+              w.memory_budget_bytes, w.intra_op_threads, w.inter_op_threads, w.xla, w.deterministic_ops, w.ineligible_reason,
+              case when s.worker_id is not null then jsonb_build_object(
+                'verdict', s.verdict, 'level', s.level, 'at', to_char(s.made_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                'seconds', s.seconds, 'tensorflowVersion', s.tensorflow_version, 'checks', s.checks, 'speeds', s.speeds) end as selftest,
+              w.drained_at, e.until as set_aside_until, e.reason as set_aside_reason,
+              exists (select 1 from attempts a where a.worker_id = w.id and a.ended_at is null) as attempt_running,
+              (select count(*) from training_runs q where q.status = 'QUEUED' and (q.retry_at is null or q.retry_at <= now())) as queued_runs
+         from workers w
+         left join training_runs r on r.id = w.run_id and r.project_id = $1
+         left join worker_selftests s on s.worker_id = w.id
+         left join worker_exclusions e on e.worker_name = w.name and e.until > now() and e.readmitted_at is null`;
 
 /** The pool of workers as users read it; written from heartbeats. */
 export class WorkerStore {
@@ -54,15 +79,7 @@ export class WorkerStore {
   async list(projectId: ProjectId, onlineWithinMs: number, page: PageRequest): Promise<Page<WorkerRecord>> {
     const rows = await this.db.query(
       'list_workers',
-      `select w.id, w.name, w.version, w.device, w.device_name, w.state, w.last_seen_at > now() - $2 * interval '1 millisecond' as online,
-              r.id as run_id, w.resident_bytes, w.started_at, w.last_seen_at, w.started_at::text as key_at, w.id as key_id,
-              w.memory_budget_bytes, w.intra_op_threads, w.inter_op_threads, w.xla, w.deterministic_ops, w.ineligible_reason,
-              case when s.worker_id is not null then jsonb_build_object(
-                'verdict', s.verdict, 'level', s.level, 'at', to_char(s.made_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-                'seconds', s.seconds, 'tensorflowVersion', s.tensorflow_version, 'checks', s.checks, 'speeds', s.speeds) end as selftest
-         from workers w
-         left join training_runs r on r.id = w.run_id and r.project_id = $1
-         left join worker_selftests s on s.worker_id = w.id
+      `${SELECT_WORKER}
         where $3::timestamptz is null or (w.started_at, w.id) < ($3::timestamptz, $4::uuid)
         order by w.started_at desc, w.id desc
         limit $5`,
@@ -80,6 +97,30 @@ export class WorkerStore {
       [onlineWithinMs],
     );
     return z.object({ memoryBudgetBytes: z.number().nullable(), memoryScale: z.number() }).array().parse(rows);
+  }
+
+  async find(projectId: ProjectId, id: WorkerId, onlineWithinMs: number): Promise<WorkerRecord | null> {
+    const rows = await this.db.query('find_worker', `${SELECT_WORKER} where w.id = $3`, [uuidOf(projectId), onlineWithinMs, uuidOf(id)]);
+    return WorkerRow.nullable().parse(rows[0] ?? null);
+  }
+
+  /** Its name, locked until the end of the transaction; null when there is no such worker. */
+  async lock(tx: Queryable, id: WorkerId): Promise<string | null> {
+    const rows = await tx.query('lock_worker', 'select name from workers where id = $1 for update', [uuidOf(id)]);
+    return (
+      z
+        .object({ name: z.string() })
+        .nullable()
+        .parse(rows[0] ?? null)?.name ?? null
+    );
+  }
+
+  /** Nothing more for it, and what it does goes elsewhere; or, with false, work again. */
+  async setDrained(tx: Queryable, id: WorkerId, drained: boolean): Promise<void> {
+    await tx.query('drain_worker', `update workers set drained_at = case when $2 then coalesce(drained_at, now()) end where id = $1`, [
+      uuidOf(id),
+      drained,
+    ]);
   }
 
   async count(): Promise<number> {

@@ -29,6 +29,7 @@ const LEAST_ROLE = {
   'weights:import': 'trainer',
   'run:start': 'trainer',
   'run:control': 'trainer',
+  'worker:control': 'admin',
   'token:read': 'admin',
   'token:write': 'admin',
 } as const satisfies Record<string, Role>;

@@ -17,6 +17,9 @@ export const RUN_EVENT_KINDS = [
   'ATTEMPT_FAILED',
   'RUN_REQUEUED',
   'CANCEL_REQUESTED',
+  'PAUSE_REQUESTED',
+  'RUN_PAUSED', // left at a step boundary, or at its last checkpoint; goes on when it is resumed
+  'RUN_RESUMED',
   'RUN_SUCCEEDED',
   'RUN_FAILED',
   'RUN_CANCELLED',

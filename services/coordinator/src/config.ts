@@ -20,9 +20,10 @@ export const COORDINATOR_VARIABLES = {
   COORDINATOR_TICK_MS: integer('pause between two looks at runs and chunks', 500, { min: 10, max: 60_000 }),
   COORDINATOR_LEASE_MS: integer('how long a run stays with a coordinator that has gone silent', 5_000, { min: 500, max: 600_000 }),
   COORDINATOR_WORKER_LOST_MS: integer('silence after which a worker counts as lost', 5_000, { min: 500, max: 600_000 }),
-  COORDINATOR_MAX_ATTEMPTS: integer('tries that a run gets before it fails', 3, { min: 1, max: 100 }),
+  COORDINATOR_MAX_ATTEMPTS: integer('tries in a row that bring a run no further before it fails', 3, { min: 1, max: 100 }),
+  COORDINATOR_WORKER_FAILURES: integer('different runs that fail in a row on one worker before it is set aside', 3, { min: 2, max: 20 }),
   COORDINATOR_MAX_RUNS: integer('runs that one coordinator owns at most', 200, { min: 1, max: 10_000 }),
-  COORDINATOR_CHUNK_LEASE_MS: integer('time a worker has for one chunk', 600_000, { min: 1_000, max: 86_400_000 }),
+  COORDINATOR_CHUNK_LEASE_MS: integer('lease of a chunk; prolonged while its worker works on it', 600_000, { min: 1_000, max: 86_400_000 }),
   COORDINATOR_CHUNK_MAX_CLAIMS: integer('tries that a chunk gets before it fails', 3, { min: 1, max: 100 }),
 } as const;
 
@@ -40,6 +41,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       leaseMs: v.COORDINATOR_LEASE_MS,
       workerLostMs: v.COORDINATOR_WORKER_LOST_MS,
       maxAttempts: v.COORDINATOR_MAX_ATTEMPTS,
+      workerFailures: v.COORDINATOR_WORKER_FAILURES,
       maxRuns: v.COORDINATOR_MAX_RUNS,
     },
     work: {

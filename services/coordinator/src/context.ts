@@ -4,8 +4,11 @@ import {
   Database,
   EventStore,
   RecorderStore,
+  RefusedBatchStore,
   RunLeaseStore,
   WeightSetStore,
+  RunLifecycleStore,
+  WorkerExclusionStore,
   WorkerPresenceStore,
 } from '@roentgen/database';
 import { newId, systemClock, type Clock, type CoordinatorId, type ObjectStore } from '@roentgen/domain';
@@ -15,6 +18,7 @@ import { S3ObjectStore } from '@roentgen/storage';
 import type { CoordinatorConfig } from './config.js';
 import { LivePublisher } from './recording/live-publisher.js';
 import { Recorder } from './recording/recorder.js';
+import { PostgresRunBook } from './runs/postgres-run-book.js';
 import { Scheduler } from './scheduling/scheduler.js';
 import { WorkerRegistry } from './scheduling/worker-registry.js';
 import { ChunkDesk } from './work/chunk-desk.js';
@@ -46,8 +50,19 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
   const bus = await Bus.connect({ ...config.nats, role: 'coordinator', name: id, startupTimeoutMs }, logger);
   const objects = await S3ObjectStore.connect({ ...config.store, startupTimeoutMs }, logger);
 
-  const leases = new RunLeaseStore(database);
   const events = new EventStore(database);
+  const exclusions = new WorkerExclusionStore(database);
+  const runs = new PostgresRunBook({
+    database,
+    leases: new RunLeaseStore(database),
+    lifecycle: new RunLifecycleStore(events, 'coordinator'),
+    events,
+    recorder: new RecorderStore(),
+    exclusions,
+    limits: { maxAttempts: config.scheduling.maxAttempts },
+    workerFailures: config.scheduling.workerFailures,
+    logger,
+  });
   const live = new LivePublisher(bus, logger);
   const registry = new WorkerRegistry(config.scheduling.workerLostMs, clock);
   const chunkStore = new ChunkStore(database);
@@ -63,23 +78,14 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
     objects,
     registry,
     presence,
-    recorder: new Recorder({
-      database,
-      events,
-      leases,
-      store: new RecorderStore(),
-      live,
-      logger,
-      maxAttempts: config.scheduling.maxAttempts,
-    }),
+    recorder: new Recorder({ runs, live, refused: new RefusedBatchStore(database), logger }),
     scheduler: new Scheduler({
       id,
-      database,
+      runs,
       bus,
-      leases,
-      events,
       live,
       registry,
+      exclusions,
       presence,
       clock,
       logger,

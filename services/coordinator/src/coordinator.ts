@@ -8,6 +8,9 @@ import { Loop } from './loop.js';
 /** Requests of workers go to any one coordinator: rows fence them, so it does not matter which. */
 const QUEUE_GROUP = 'coordinators';
 
+/** Pause between two pings of the broker. */
+const BROKER_WATCH_MS = 250;
+
 type State = 'created' | 'started' | 'closed';
 
 /** Schedules runs, records what workers report, hands out chunks. Any number of copies may run: rows decide who does what. */
@@ -21,6 +24,7 @@ export class Coordinator {
     this.loops = [
       new Loop('runs', config.tickMs, () => scheduler.tick(), logger),
       new Loop('chunks', config.tickMs, () => chunks.announce(), logger),
+      new Loop('broker', Math.min(config.tickMs, BROKER_WATCH_MS), () => Promise.resolve(scheduler.watchBroker()), logger),
       new Loop('predictions', config.tickMs, () => predictions.finishAll(), logger),
     ];
   }
@@ -51,6 +55,7 @@ export class Coordinator {
       bus.respond(ChunkResult, [], (result) => chunks.recordResult(result), { queueGroup: QUEUE_GROUP }),
     );
     bus.onReconnect(() => {
+      registry.listenAnew();
       // A broker may come back without what it had stored.
       bus
         .ensureWorkQueue()

@@ -10,11 +10,12 @@ import {
   MetricStore,
   ModelStore,
   PredictionStore,
-  RunLeaseStore,
+  RunLifecycleStore,
   RunStore,
   TokenStore,
   UploadStore,
   WeightSetStore,
+  WorkerExclusionStore,
   WorkerStore,
 } from '@roentgen/database';
 import type { Actor, ObjectStore } from '@roentgen/domain';
@@ -37,6 +38,7 @@ import { PredictionResolver } from './modules/prediction/prediction.resolver.js'
 import { Repeatable } from './modules/repeatable.js';
 import { RunEventFeed } from './modules/training-run/run-event-feed.js';
 import { RunEventSubscriptions } from './modules/training-run/run-event-subscriptions.js';
+import { RunCommands } from './modules/training-run/run-commands.js';
 import { StartTrainingRun } from './modules/training-run/start-training-run.js';
 import { TrainingRunService } from './modules/training-run/training-run-service.js';
 import { TrainingRunResolver } from './modules/training-run/training-run.resolver.js';
@@ -103,17 +105,21 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
   const datasets = new DatasetService(stores.datasets);
   const models = new ModelService(stores.models, store);
   const weights = new WeightSetService(stores.weightSets);
-  const runs = new TrainingRunService({ ...shared, leases: new RunLeaseStore(database) });
+  const runs = new TrainingRunService(stores);
   const resolvers = [
     new AccessResolver(access),
     new UploadResolver(new UploadService(stores.uploads, stores.chunks, store, shared.announcer, repeatable)),
     new DatasetResolver(datasets, new FinalizeDataset(stores.uploads, stores.datasets, store, repeatable)),
     new DatasetVersionResolver(datasets),
-    new TrainingRunResolver(runs, new StartTrainingRun({ ...shared, weights })),
+    new TrainingRunResolver(
+      runs,
+      new StartTrainingRun({ ...shared, weights }),
+      new RunCommands({ ...shared, lifecycle: new RunLifecycleStore(stores.events, 'gateway') }),
+    ),
     new ModelResolver(models),
     new PredictionResolver(new PredictionService({ ...shared, models, datasets })),
     new WeightSetResolver(weights, new ImportWeights({ ...shared, weights })),
-    new WorkerResolver(new WorkerService(stores.workers)),
+    new WorkerResolver(new WorkerService({ ...shared, exclusions: new WorkerExclusionStore(database) })),
   ];
   const subscriptions = new RunEventSubscriptions(stores.runs, feed);
   return {

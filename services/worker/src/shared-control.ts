@@ -1,8 +1,9 @@
 /**
  * Why the attempt has to leave; a later one overrules an earlier one of lower rank.
- * CANCEL: a user wants the run to end. STOPPING: this worker is shutting down. ABANDON: the attempt is no longer ours, nothing may be written for it.
+ * PAUSE: a user wants the run to go on later. CANCEL: a user
+ * wants it to end. STOPPING: this worker is shutting down, or drained. ABANDON: the attempt is no longer ours, nothing may be written for it.
  */
-export const STOP_REASONS = ['NONE', 'CANCEL', 'STOPPING', 'ABANDON'] as const;
+export const STOP_REASONS = ['NONE', 'PAUSE', 'CANCEL', 'STOPPING', 'ABANDON'] as const;
 export type StopReason = (typeof STOP_REASONS)[number];
 
 const PROGRESS = 0;

@@ -40,6 +40,8 @@ export type BatchNormMode =
   | 'FROZEN';
 
 export type CancelTrainingRunInput = {
+  /** Do not wait for the worker, and save no checkpoint: what came after the last one is lost. */
+  readonly force?: boolean;
   /** Any text of 1 to 200 characters. The same key with the same input gives the first answer again and does nothing twice. */
   readonly idempotencyKey?: string | null | undefined;
   readonly runId: string;
@@ -215,10 +217,13 @@ export type RunEventKind =
   | 'CHECKPOINT_SAVED'
   | 'EPOCH_STARTED'
   | 'EVALUATED'
+  | 'PAUSE_REQUESTED'
   | 'RUN_CANCELLED'
   | 'RUN_FAILED'
+  | 'RUN_PAUSED'
   | 'RUN_QUEUED'
   | 'RUN_REQUEUED'
+  | 'RUN_RESUMED'
   | 'RUN_STARTED'
   | 'RUN_SUCCEEDED'
   | 'STEP_COMMITTED';

@@ -38,6 +38,8 @@ export const WorkerHeartbeat = defineMessage({
     deviceName: z.string(),
     state: z.enum(WORKER_STATES),
     holding: HeldAttemptSchema.nullable(),
+    /** Chunks that it works on: their leases go on for as long as they are named here. */
+    chunks: z.array(z.object({ chunkId: idSchema('chk'), token: FenceToken })).default([]),
     /** Counts what the compute thread finished; standing still while it should move tells a wedged worker from a busy one. */
     progressCounter: z.number().int().nonnegative(),
     startedAt: z.iso.datetime(),
@@ -79,7 +81,7 @@ export const AttemptStop = defineRequest({
   name: 'attempt-stop',
   version: 1,
   parts: { fixed: ['control', 'stop'], tokens: ['worker'] },
-  schema: z.object({ attemptId: idSchema('att'), token: FenceToken, reason: z.enum(['CANCEL', 'SUPERSEDED']) }),
+  schema: z.object({ attemptId: idSchema('att'), token: FenceToken, reason: z.enum(['CANCEL', 'PAUSE', 'DRAIN', 'SUPERSEDED']) }),
   reply: z.object({ known: z.boolean() }),
 });
 

@@ -7,7 +7,7 @@ import type { KnownWorker } from './worker-registry.js';
 const NOW = Date.parse('2026-01-01T00:01:00Z');
 const LOST_MS = 5_000;
 
-const run = (status: RunStatus, attempts = 0): LeasedRun => ({
+const run = (status: RunStatus, more: Partial<LeasedRun> = {}): LeasedRun => ({
   runId: newId('run'),
   projectId: newId('prj'),
   generation: 1,
@@ -22,14 +22,17 @@ const run = (status: RunStatus, attempts = 0): LeasedRun => ({
   },
   checkpoint: null,
   initialWeights: null,
-  attempts,
   trainSamples: null,
+  retryInMs: 0,
+  avoidWorkers: [],
+  ...more,
 });
 const worker = (overrides: Partial<KnownWorker> = {}): KnownWorker => ({
   workerId: newId('wkr'),
   name: 'gpu-1',
   state: 'IDLE',
   holding: null,
+  chunks: [],
   lastSeenMs: NOW - 100,
   restsUntilMs: 0,
   runtime: null,
@@ -51,7 +54,8 @@ const plan = (view: Partial<SchedulingView>) =>
     nowMs: NOW,
     listeningSinceMs: NOW - 60_000,
     workerLostMs: LOST_MS,
-    maxAttempts: 3,
+    setAside: new Set(),
+    drained: new Set(),
     runs: [],
     attempts: [],
     workers: [],
@@ -84,8 +88,26 @@ describe('queued runs', () => {
     expect(kinds({ runs: [run('QUEUED')], workers: [worker({ restsUntilMs: NOW })] })).toEqual(['OFFER']);
   });
 
-  test('a run that has used up its tries is given up, even with idle workers', () => {
-    expect(kinds({ runs: [run('QUEUED', 3)], workers: [worker()] })).toEqual(['GIVE_UP']);
+  test('a run that has to wait before its next try lets others go first', () => {
+    const next = run('QUEUED');
+    expect(plan({ runs: [run('QUEUED', { retryInMs: 1 }), next], workers: [worker()] })).toMatchObject([{ kind: 'OFFER', run: next }]);
+  });
+
+  test('a run goes to a worker that it has not failed on, and to one that it has when there is no other', () => {
+    const failed = run('QUEUED', { avoidWorkers: ['a'] });
+    const [a, b] = [worker({ name: 'a' }), worker({ name: 'b' })];
+    expect(plan({ runs: [failed], workers: [a, b] })).toMatchObject([{ kind: 'OFFER', worker: { name: 'b' } }]);
+    expect(plan({ runs: [failed], workers: [a] })).toMatchObject([{ kind: 'OFFER', worker: { name: 'a' } }]);
+  });
+
+  test('a worker that is set aside, or drained, gets nothing; the drained one leaves what it has', () => {
+    const bad = worker({ name: 'bad' });
+    expect(kinds({ runs: [run('QUEUED')], workers: [bad], setAside: new Set(['bad']) })).toEqual([]);
+    expect(kinds({ runs: [run('QUEUED')], workers: [bad], drained: new Set([bad.workerId]) })).toEqual([]);
+    const running = run('RUNNING');
+    expect(
+      plan({ runs: [running], workers: [bad], attempts: [attemptOf(running, bad, 100)], drained: new Set([bad.workerId]) }),
+    ).toMatchObject([{ kind: 'STOP_ATTEMPT', reason: 'DRAIN' }]);
   });
 });
 
@@ -137,12 +159,20 @@ describe('cancelling', () => {
     const holder = worker();
     const attempt = attemptOf(cancelled, holder, 1_000);
     expect(kinds({ runs: [cancelled], attempts: [attempt], workers: [holder] })).toEqual(['STOP_ATTEMPT']);
-    expect(kinds({ runs: [cancelled] })).toEqual(['CANCEL']);
+    expect(kinds({ runs: [cancelled] })).toEqual(['SETTLE']);
   });
 });
 
-test('a running run without an attempt goes back into the queue', () => {
-  expect(kinds({ runs: [run('RUNNING'), run('PREPARING')] })).toEqual(['REQUEUE', 'REQUEUE']);
+test('a run that is being paused has its worker asked to leave', () => {
+  const paused = run('PAUSING');
+  const holder = worker();
+  expect(plan({ runs: [paused], attempts: [attemptOf(paused, holder, 1_000)], workers: [holder] })).toMatchObject([
+    { kind: 'STOP_ATTEMPT', reason: 'PAUSE' },
+  ]);
+});
+
+test('a running run without an attempt is settled', () => {
+  expect(kinds({ runs: [run('RUNNING'), run('PREPARING')] })).toEqual(['SETTLE', 'SETTLE']);
 });
 
 describe('workers that differ', () => {

@@ -9,7 +9,8 @@ import {
   type WorkerMemory,
 } from '@roentgen/domain';
 import type { LeasedRun, LiveAttempt } from '@roentgen/database';
-import type { HeldAttempt } from '@roentgen/protocol';
+import type { AttemptStop, HeldAttempt } from '@roentgen/protocol';
+import type { z } from 'zod';
 import type { KnownWorker } from './worker-registry.js';
 
 /** What the scheduler knows at one moment. */
@@ -18,27 +19,34 @@ export interface SchedulingView {
   /** Since when heartbeats have been listened to, ms. */
   readonly listeningSinceMs: number;
   readonly workerLostMs: number;
-  readonly maxAttempts: number;
   readonly runs: readonly LeasedRun[];
   readonly attempts: readonly LiveAttempt[];
   readonly workers: readonly KnownWorker[];
+  /** Names of workers that get no attempts now: they failed too often. */
+  readonly setAside: ReadonlySet<string>;
+  /** Workers that get no attempts, and leave the one that they have. */
+  readonly drained: ReadonlySet<WorkerId>;
 }
+
+type StopReason = z.infer<typeof AttemptStop.schema>['reason'];
 
 export type RunAction =
   /** With a micro-batch where the run waits for one to be settled. */
   | { readonly kind: 'OFFER'; readonly run: LeasedRun; readonly worker: KnownWorker; readonly microBatchSize: number | null }
   | { readonly kind: 'EXPLAIN_WAIT'; readonly run: LeasedRun; readonly reason: string }
   | { readonly kind: 'LOSE_ATTEMPT'; readonly run: LeasedRun; readonly attempt: LiveAttempt; readonly reason: string }
-  | { readonly kind: 'STOP_ATTEMPT'; readonly workerId: WorkerId; readonly attempt: HeldAttempt; readonly reason: 'CANCEL' | 'SUPERSEDED' }
-  | { readonly kind: 'REQUEUE'; readonly run: LeasedRun }
-  | { readonly kind: 'CANCEL'; readonly run: LeasedRun }
-  | { readonly kind: 'GIVE_UP'; readonly run: LeasedRun };
+  | { readonly kind: 'STOP_ATTEMPT'; readonly workerId: WorkerId; readonly attempt: HeldAttempt; readonly reason: StopReason }
+  /** Nobody works on it, and its state says that somebody does: it is queued again, or what was asked for comes true. */
+  | { readonly kind: 'SETTLE'; readonly run: LeasedRun };
 
 /** What to do now for each owned run, oldest first. No clock, no network, no database: what it sees is what it is given. */
 export function planRuns(view: SchedulingView): RunAction[] {
   const attempts = new Map(view.attempts.map((attempt) => [attempt.runId, attempt]));
   const taken = new Set(view.attempts.map((attempt) => attempt.workerId));
-  const idle = view.workers.filter((worker) => isIdle(worker, view.nowMs) && !taken.has(worker.workerId));
+  const idle = view.workers.filter(
+    (worker) =>
+      isIdle(worker, view.nowMs) && !taken.has(worker.workerId) && !view.setAside.has(worker.name) && !view.drained.has(worker.workerId),
+  );
   const actions = view.runs.flatMap((run) => {
     const attempt = attempts.get(run.runId);
     if (attempt !== undefined) return planHeld(view, run, attempt);
@@ -71,6 +79,8 @@ function planHeld(view: SchedulingView, run: LeasedRun, attempt: LiveAttempt): R
   const silence = lossOf(view, attempt);
   if (silence !== null) return [{ kind: 'LOSE_ATTEMPT', run, attempt, reason: silence }];
   if (run.status === 'CANCELLING') return [{ kind: 'STOP_ATTEMPT', workerId: attempt.workerId, attempt, reason: 'CANCEL' }];
+  if (run.status === 'PAUSING') return [{ kind: 'STOP_ATTEMPT', workerId: attempt.workerId, attempt, reason: 'PAUSE' }];
+  if (view.drained.has(attempt.workerId)) return [{ kind: 'STOP_ATTEMPT', workerId: attempt.workerId, attempt, reason: 'DRAIN' }];
   return [];
 }
 
@@ -95,15 +105,13 @@ function lossOf(view: SchedulingView, attempt: LiveAttempt): string | null {
 function planFree(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): RunAction[] {
   switch (run.status) {
     case 'CANCELLING':
-      return [{ kind: 'CANCEL', run }];
     case 'PREPARING':
     case 'RUNNING':
     case 'WAITING':
     case 'PAUSING':
-      return [{ kind: 'REQUEUE', run }];
+      return [{ kind: 'SETTLE', run }];
     case 'QUEUED': {
-      if (run.attempts >= view.maxAttempts) return [{ kind: 'GIVE_UP', run }];
-      return planQueued(view, run, idle);
+      return run.retryInMs > 0 ? [] : planQueued(view, run, idle);
     }
     case 'PAUSED':
     case 'SUCCEEDED':
@@ -119,7 +127,7 @@ function planFree(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): Ru
 function planQueued(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): RunAction[] {
   const parsed = RequestedRecipeSchema.safeParse(run.recipe);
   // One that cannot be read is refused by the worker, which says what is wrong with it.
-  if (!parsed.success) return offer(run, idle, 0, null);
+  if (!parsed.success) return offer(run, idle, () => true, null);
   const eligible = view.workers.filter((worker) => isEligible(worker) && worker.state !== 'STOPPING');
   if (eligible.length === 0) return [];
   const settled = parsed.data.microBatchSize;
@@ -129,10 +137,13 @@ function planQueued(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): 
   const fits = (worker: KnownWorker) => imagesThatFit(parsed.data, memoryOf(worker)) >= size;
   // A user's own size that fits nowhere by our estimate is tried all the same.
   const anywhere = !eligible.some(fits);
-  return offer(run, idle, anywhere ? 0 : idle.findIndex(fits), settled === null ? size : null);
+  return offer(run, idle, anywhere ? () => true : fits, settled === null ? size : null);
 }
 
-function offer(run: LeasedRun, idle: KnownWorker[], index: number, microBatchSize: number | null): RunAction[] {
-  const [worker] = index < 0 ? [] : idle.splice(index, 1);
+/** The first idle one that it fits into and on which it has not failed; where it failed on all of them, the first. */
+function offer(run: LeasedRun, idle: KnownWorker[], fits: (worker: KnownWorker) => boolean, microBatchSize: number | null): RunAction[] {
+  const better = idle.findIndex((worker) => fits(worker) && !run.avoidWorkers.includes(worker.name));
+  const index = better === -1 ? idle.findIndex(fits) : better;
+  const [worker] = index === -1 ? [] : idle.splice(index, 1);
   return worker === undefined ? [] : [{ kind: 'OFFER', run, worker, microBatchSize }];
 }

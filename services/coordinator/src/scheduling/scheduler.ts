@@ -1,70 +1,77 @@
 import { randomUUID } from 'node:crypto';
-import type { Database, EventStore, LeasedRun, LiveAttempt, RunLeaseStore, WorkerPresenceStore } from '@roentgen/database';
-import {
-  assertNever,
-  newId,
-  stateEvent,
-  statusesBefore,
-  type Clock,
-  type CoordinatorId,
-  type RunEvent,
-  type RunFailure,
-} from '@roentgen/domain';
+import type { LeasedRun, LiveAttempt, WorkerExclusionStore, WorkerPresenceStore } from '@roentgen/database';
+import { assertNever, coerceError, newId, type Clock, type CoordinatorId, type RunInput } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { Bus } from '@roentgen/messaging';
 import { AttemptOffer, AttemptStop } from '@roentgen/protocol';
 import { objectKeys } from '@roentgen/storage';
 import type { LivePublisher } from '../recording/live-publisher.js';
+import type { RunBook } from '../runs/run-book.js';
+import { BrokerPulse } from './broker-pulse.js';
 import { planRuns, type RunAction } from './plan-runs.js';
-import type { KnownWorker, WorkerRegistry } from './worker-registry.js';
+import type { WorkerRegistry } from './worker-registry.js';
 
 const REQUEST_TIMEOUT_MS = 2_000;
+/** A broker that takes longer for a ping delivers no heartbeats either. */
+const BROKER_ANSWERS_WITHIN_MS = 1_000;
 
-interface Parts {
+export interface SchedulerParts {
   readonly id: CoordinatorId;
-  readonly database: Database;
-  readonly bus: Bus;
-  readonly leases: RunLeaseStore;
-  readonly events: EventStore;
-  readonly live: LivePublisher;
+  readonly runs: RunBook;
+  readonly bus: Pick<Bus, 'connected' | 'flush' | 'request'>;
+  readonly live: Pick<LivePublisher, 'publish'>;
   readonly registry: WorkerRegistry;
-  readonly presence: WorkerPresenceStore;
+  readonly presence: Pick<WorkerPresenceStore, 'upsert'>;
+  readonly exclusions: Pick<WorkerExclusionStore, 'excluded'>;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly options: { readonly leaseMs: number; readonly workerLostMs: number; readonly maxAttempts: number; readonly maxRuns: number };
+  readonly options: { readonly leaseMs: number; readonly workerLostMs: number; readonly maxRuns: number };
 }
 
 /** The shell around planRuns: looks, decides, acts. Every act is one transaction that changes nothing when the run has moved on. */
 export class Scheduler {
   private lastTickMs = 0;
+  private readonly pulse: BrokerPulse;
 
-  constructor(private readonly parts: Parts) {}
+  constructor(private readonly parts: SchedulerParts) {
+    this.pulse = new BrokerPulse(parts.bus, parts.clock);
+  }
 
   /** One look at everything this coordinator owns. */
   async tick(): Promise<void> {
-    const { id, leases, registry, options, clock, bus } = this.parts;
+    const { id, runs: book, registry, exclusions, options, clock } = this.parts;
     const sinceLastTickMs = clock.now().getTime() - this.lastTickMs;
-    // Without a broker nobody is heard, and a process that was held up (stopped, suspended) has heard nobody either.
-    if (!bus.connected || sinceLastTickMs > options.workerLostMs + 2 * REQUEST_TIMEOUT_MS) registry.listenAnew();
+    this.watchBroker();
+    // A process that was held up (stopped, suspended) has heard nobody either.
+    if (sinceLastTickMs > options.workerLostMs + 2 * REQUEST_TIMEOUT_MS) registry.listenAnew();
     this.lastTickMs += sinceLastTickMs;
     await this.writePresence();
-    await leases.claimOpen(id, options.leaseMs, options.maxRuns);
-    const runs = await leases.renew(id, options.leaseMs);
-    const attempts = await leases.liveAttempts(runs.map((run) => run.runId));
+    await book.claimOpen(id, options.leaseMs, options.maxRuns);
+    const runs = await book.renew(id, options.leaseMs);
+    const attempts = await book.liveAttempts(runs.map((run) => run.runId));
+    const excluded = await exclusions.excluded();
+    // Stopped since this look began: what was sent meanwhile may still wait to be read.
+    if (clock.now().getTime() - this.lastTickMs > options.workerLostMs) registry.listenAnew();
     const actions = planRuns({
       nowMs: clock.now().getTime(),
       listeningSinceMs: registry.listeningSinceMs,
       workerLostMs: options.workerLostMs,
-      maxAttempts: options.maxAttempts,
       runs,
       attempts,
       workers: registry.alive(),
+      ...excluded,
     });
     await Promise.all(actions.map((action) => this.act(action)));
   }
 
+  /** Without a broker that answers nobody is heard. To be called often, also while a look waits for the answers of workers. */
+  watchBroker(): void {
+    const { registry, options } = this.parts;
+    if (this.pulse.check() > Math.min(BROKER_ANSWERS_WITHIN_MS, options.workerLostMs / 2)) registry.listenAnew();
+  }
+
   async release(): Promise<void> {
-    await this.parts.leases.release(this.parts.id);
+    await this.parts.runs.release(this.parts.id);
   }
 
   private async writePresence(): Promise<void> {
@@ -84,25 +91,14 @@ export class Scheduler {
       case 'OFFER':
         return await this.offer(action);
       case 'EXPLAIN_WAIT':
-        return await this.parts.leases.explainWait(action.run.runId, { code: 'NO_WORKER_FITS', message: action.reason });
+        return await this.parts.runs.explainWait(action.run.runId, { code: 'NO_WORKER_FITS', message: action.reason });
       case 'LOSE_ATTEMPT':
         return await this.loseAttempt(action.run, action.attempt, action.reason);
       case 'STOP_ATTEMPT':
         return await this.stopAttempt(action);
-      case 'REQUEUE':
-        return await this.move(action.run, 'QUEUED', 'RUN_REQUEUED', {
-          code: 'NO_ATTEMPT',
-          message: 'nobody worked on the run',
-          details: {},
-        });
-      case 'CANCEL':
-        return await this.move(action.run, 'CANCELLED', 'RUN_CANCELLED', null);
-      case 'GIVE_UP':
-        return await this.move(action.run, 'FAILED', 'RUN_FAILED', {
-          code: 'TOO_MANY_ATTEMPTS',
-          message: `The run was tried ${action.run.attempts} times, the most it gets (COORDINATOR_MAX_ATTEMPTS); see its attempts for the causes.`,
-          details: { attempts: action.run.attempts },
-        });
+      case 'SETTLE':
+        await this.apply(action.run, { kind: 'ABANDONED', by: this.ownerOf(action.run) });
+        return;
       default:
         return assertNever(action);
     }
@@ -110,98 +106,49 @@ export class Scheduler {
 
   /** The attempt's row comes first; a worker that refuses or does not answer loses it again at no charge. */
   private async offer({ run, worker, microBatchSize }: Extract<RunAction, { kind: 'OFFER' }>): Promise<void> {
-    const { database, leases, events, live, registry, logger, id } = this.parts;
-    const held = { runId: run.runId, attemptId: newId('att'), generation: run.generation, token: randomUUID() };
-    const opened = await database.transaction('open_attempt', async (tx) => {
-      const attempt = await leases.openAttempt(tx, { ...held, coordinator: id, workerId: worker.workerId, workerName: worker.name });
-      if (attempt === null) return null;
-      if (microBatchSize !== null) await leases.settleMicroBatch(tx, run.runId, microBatchSize);
-      const batches = microBatchSize === null ? '' : `, micro-batches of ${microBatchSize}`;
-      const about = {
-        attemptId: held.attemptId,
-        workerId: worker.workerId,
-        message: `attempt ${attempt.number} on ${worker.name}${batches}`,
-      };
-      return {
-        number: attempt.number,
-        appended: await events.append(tx, run.runId, [stateEvent('coordinator', 'ATTEMPT_ASSIGNED', 'PREPARING', about)]),
-      };
-    });
-    if (opened === null) return;
-    live.publish(opened.appended);
+    const { registry, logger } = this.parts;
+    const { workerId, name: workerName } = worker;
+    const offered = { attemptId: newId('att'), token: randomUUID(), workerId, workerName };
+    const opened = await this.apply(run, { kind: 'OFFER', by: this.ownerOf(run), attempt: offered, microBatchSize });
+    if (!opened.ok || opened.state.attempt === null) return;
+    const { number } = opened.state.attempt;
     const recipe = microBatchSize === null ? run.recipe : { ...run.recipe, microBatchSize };
-    const refusal = await this.askWorker({ ...run, recipe }, worker, held, opened.number);
+    const refusal = await this.askWorker({ ...run, recipe }, opened.state.attempt);
     if (refusal === null) {
-      logger.info({ runId: run.runId, attemptId: held.attemptId, worker: worker.name, attempt: opened.number }, 'attempt assigned');
+      logger.info({ runId: run.runId, attemptId: offered.attemptId, worker: workerName, attempt: number }, 'attempt assigned');
       return;
     }
-    logger.warn({ runId: run.runId, worker: worker.name, refusal }, 'attempt was not taken');
-    registry.refused(worker.workerId);
-    const took = await database.transaction('refuse_attempt', async (tx) => {
-      await leases.lockRun(tx, run.runId);
-      // RUNNING: it accepted after all, and only its answer came too late. One that has not begun yet finds its token stale and drops the attempt.
-      if (!(await leases.endAttempt(tx, held.attemptId, 'REFUSED', { code: 'REFUSED', message: refusal }, ['OFFERED']))) return [];
-      if (!(await leases.move(tx, run.runId, ['PREPARING'], 'QUEUED', { code: 'WORKER_REFUSED', message: refusal }))) return [];
-      return await events.append(tx, run.runId, [
-        stateEvent('coordinator', 'RUN_REQUEUED', 'QUEUED', { attemptId: held.attemptId, workerId: worker.workerId, message: refusal }),
-      ]);
-    });
-    live.publish(took);
+    logger.warn({ runId: run.runId, worker: workerName, refusal }, 'attempt was not taken');
+    registry.refused(workerId);
+    await this.apply(run, { kind: 'REFUSED', by: this.ownerOf(run), attemptId: offered.attemptId, reason: refusal });
   }
 
   /** Null when the worker took the attempt, else why not. */
   private async askWorker(
     run: LeasedRun,
-    worker: KnownWorker,
-    held: { runId: LeasedRun['runId']; attemptId: LiveAttempt['attemptId']; generation: number; token: string },
-    attemptNumber: number,
+    { attemptId, generation, token, number, workerId }: Pick<LiveAttempt, 'attemptId' | 'generation' | 'token' | 'number' | 'workerId'>,
   ): Promise<string | null> {
+    const { runId, projectId, recipe, dataset, checkpoint, initialWeights: weights } = run;
+    const initialWeights = weights && { ...weights, objectKey: objectKeys.weights(projectId, weights.sha256) };
+    const held = { runId, attemptId, generation, token };
     try {
       const reply = await this.parts.bus.request(
         AttemptOffer,
-        [worker.workerId],
-        {
-          ...held,
-          projectId: run.projectId,
-          attemptNumber,
-          recipe: run.recipe,
-          dataset: run.dataset,
-          initialWeights: run.initialWeights && {
-            ...run.initialWeights,
-            objectKey: objectKeys.weights(run.projectId, run.initialWeights.sha256),
-          },
-          resumeFrom: run.checkpoint,
-        },
+        [workerId],
+        { ...held, projectId, attemptNumber: number, recipe, dataset, initialWeights, resumeFrom: checkpoint },
         { timeoutMs: REQUEST_TIMEOUT_MS },
       );
       return reply.accepted ? null : (reply.reason ?? 'the worker refused without a reason');
-    } catch (err) {
-      return err instanceof Error ? err.message : String(err);
+    } catch (thrown) {
+      return coerceError(thrown).message;
     }
   }
 
   private async loseAttempt(run: LeasedRun, attempt: LiveAttempt, reason: string): Promise<void> {
-    const { id, database, leases, events, live, logger } = this.parts;
-    const failure: RunFailure = { code: 'WORKER_LOST', message: reason, details: { worker: attempt.workerName } };
-    const about = { attemptId: attempt.attemptId, workerId: attempt.workerId, message: reason, failure };
-    const appended = await database.transaction('lose_attempt', async (tx) => {
-      if ((await leases.lockOwned(tx, { ...run, coordinator: id })) === null) return [];
-      if (!(await leases.endAttempt(tx, attempt.attemptId, 'LOST', failure))) return [];
-      if (await leases.move(tx, run.runId, ['CANCELLING'], 'CANCELLED', null)) {
-        return await events.append(tx, run.runId, [
-          stateEvent('coordinator', 'ATTEMPT_LOST', 'CANCELLING', about),
-          stateEvent('coordinator', 'RUN_CANCELLED', 'CANCELLED'),
-        ]);
-      }
-      await leases.move(tx, run.runId, statusesBefore('QUEUED'), 'QUEUED', failure);
-      return await events.append(tx, run.runId, [
-        stateEvent('coordinator', 'ATTEMPT_LOST', 'QUEUED', about),
-        stateEvent('coordinator', 'RUN_REQUEUED', 'QUEUED', { message: reason }),
-      ]);
-    });
-    if (appended.length > 0)
-      logger.warn({ runId: run.runId, attemptId: attempt.attemptId, worker: attempt.workerName, reason }, 'attempt lost');
-    live.publish(appended);
+    const lost = await this.apply(run, { kind: 'LOST', by: this.ownerOf(run), attemptId: attempt.attemptId, reason });
+    if (!lost.ok) return;
+    const { attemptId, workerName: worker } = attempt;
+    this.parts.logger.warn({ runId: run.runId, attemptId, worker, reason, status: lost.state.status }, 'attempt lost');
   }
 
   /** Asked again at every tick until the worker's last event ends the attempt. */
@@ -212,18 +159,14 @@ export class Scheduler {
       .catch((err: unknown) => this.parts.logger.warn({ err, runId: attempt.runId, workerId, reason }, 'the worker did not answer a stop'));
   }
 
-  private async move(
-    run: LeasedRun,
-    to: 'QUEUED' | 'FAILED' | 'CANCELLED',
-    kind: RunEvent['kind'],
-    failure: RunFailure | null,
-  ): Promise<void> {
-    const { id, database, leases, events, live } = this.parts;
-    const appended = await database.transaction('move_run', async (tx) => {
-      if ((await leases.lockOwned(tx, { ...run, coordinator: id })) === null) return [];
-      if (!(await leases.move(tx, run.runId, [run.status], to, failure))) return [];
-      return await events.append(tx, run.runId, [stateEvent('coordinator', kind, to, { message: failure?.message ?? null, failure })]);
-    });
-    live.publish(appended);
+  /** A run that was taken over or has moved on in the meantime stays as it is. */
+  private async apply(run: LeasedRun, input: RunInput) {
+    const { decision, events } = await this.parts.runs.apply(run.runId, input);
+    this.parts.live.publish(events);
+    return decision;
+  }
+
+  private ownerOf(run: LeasedRun) {
+    return { coordinator: this.parts.id, generation: run.generation };
   }
 }

@@ -10,6 +10,7 @@ export interface KnownWorker {
   readonly name: string;
   readonly state: Heartbeat['state'];
   readonly holding: HeldAttempt | null;
+  readonly chunks: Heartbeat['chunks'];
   readonly lastSeenMs: number;
   /** Null: it does not tell. */
   readonly runtime: WorkerRuntime | null;
@@ -47,6 +48,7 @@ export class WorkerRegistry {
         state: heartbeat.state,
         holding: heartbeat.holding,
         runtime: heartbeat.runtime,
+        chunks: heartbeat.chunks,
         lastSeenMs,
         restsUntilMs: this.restsUntilMs.get(heartbeat.workerId) ?? 0,
       }))

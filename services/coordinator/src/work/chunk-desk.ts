@@ -15,7 +15,7 @@ const ANNOUNCED_AT_ONCE = 500;
 interface Parts {
   readonly database: Database;
   readonly bus: Bus;
-  readonly registry: Pick<WorkerRegistry, 'knowsWhoIsSilent'>;
+  readonly registry: Pick<WorkerRegistry, 'knowsWhoIsSilent' | 'alive'>;
   readonly chunks: ChunkStore;
   readonly work: ChunkWorkStore;
   readonly weights: WeightSetStore;
@@ -32,11 +32,17 @@ type Result = z.infer<typeof ChunkResult.schema>;
 export class ChunkDesk {
   constructor(private readonly parts: Parts) {}
 
-  /** Tells the queue of every chunk that should be on it. */
+  /** Prolongs the leases of chunks that living workers work on, and tells the queue of every chunk that should be on it. */
   async announce(): Promise<void> {
     const { chunks, bus, clock, options, registry } = this.parts;
-    const silenceMs = registry.knowsWhoIsSilent ? options.workerLostMs : null;
-    const open = await chunks.takeUnannounced(REANNOUNCE_AFTER_MS, silenceMs, ANNOUNCED_AT_ONCE);
+    // First: a lease must not run out because of an outage that has just ended.
+    const alive = registry.alive();
+    await chunks.renew(
+      alive.flatMap((worker) => worker.chunks),
+      options.chunkLeaseMs,
+    );
+    const workers = { lostAfterMs: registry.knowsWhoIsSilent ? options.workerLostMs : null, alive: alive.map((worker) => worker.workerId) };
+    const open = await chunks.takeUnannounced(REANNOUNCE_AFTER_MS, workers, ANNOUNCED_AT_ONCE);
     const announcedAt = clock.now().getTime();
     const announced = new Set<ChunkId>();
     try {

@@ -6,6 +6,7 @@ import {
   CLASS_WEIGHTINGS,
   DEVICES,
   EFFICIENTNET_VARIANT_NAMES,
+  FAILURE_CAUSES,
   FREEZE_LIMITS,
   JOB_STATUSES,
   METRIC_KINDS,
@@ -64,6 +65,7 @@ export const RunEventKindEnum = graphqlEnum(
   'What happened to a run. The last event is RUN_SUCCEEDED, RUN_FAILED or RUN_CANCELLED.',
 );
 export const AttemptStatusEnum = graphqlEnum('AttemptStatus', ATTEMPT_STATUSES, 'How one try of a worker at a run stands or ended.');
+export const FailureCauseEnum = graphqlEnum('FailureCause', FAILURE_CAUSES, 'Why an attempt ended before its run did.');
 export const MetricKindEnum = graphqlEnum('MetricKind', METRIC_KINDS, 'The value is null unless it is FINITE.');
 export const JobStatusEnum = graphqlEnum('JobStatus', JOB_STATUSES, 'SUCCEEDED and FAILED are final.');
 export const WeightSetStatusEnum = graphqlEnum(

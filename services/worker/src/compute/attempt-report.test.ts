@@ -27,6 +27,9 @@ test('an attempt that was asked to leave ends as what it was asked for', async (
   const cancelled = report('CANCEL');
   await cancelled.attempt.stopped();
   expect(cancelled.events).toMatchObject([{ kind: 'RUN_CANCELLED', step: 30 }]);
+  const paused = report('PAUSE');
+  await paused.attempt.stopped();
+  expect(paused.events).toMatchObject([{ kind: 'RUN_PAUSED', step: 30 }]);
   const stopping = report('STOPPING');
   await stopping.attempt.stopped();
   expect(stopping.events).toMatchObject([{ kind: 'ATTEMPT_FAILED', failure: { code: 'WORKER_STOPPING' } }]);

@@ -50,6 +50,8 @@ export class AttemptReport {
     switch (this.control.stopReason) {
       case 'ABANDON':
         return;
+      case 'PAUSE':
+        return await this.send('RUN_PAUSED', { message: `paused after step ${this.step}.` });
       case 'CANCEL':
         return await this.send('RUN_CANCELLED', { message: `cancelled after step ${this.step}.` });
       case 'STOPPING':

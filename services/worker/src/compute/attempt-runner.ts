@@ -29,6 +29,7 @@ export interface AttemptRunnerOptions {
 /** A checkpoint on leaving costs seconds and saves what the epoch has cost so far. */
 const STOP_REQUESTS: Readonly<Record<StopReason, StopRequest>> = {
   NONE: 'continue',
+  PAUSE: 'checkpoint-and-stop',
   CANCEL: 'checkpoint-and-stop',
   STOPPING: 'checkpoint-and-stop',
   ABANDON: 'stop',

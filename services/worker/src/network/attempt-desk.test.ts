@@ -139,6 +139,17 @@ test('cancelling asks the compute thread to leave; a stop with another token cha
   expect(control.stopReason).toBe('CANCEL');
 });
 
+test.each([
+  ['PAUSE', 'PAUSE'],
+  ['DRAIN', 'STOPPING'],
+] as const)('asked to leave by %s, the compute thread is told %s', (reason, told) => {
+  const { attempts, control } = desk();
+  const held = offer();
+  attempts.offer(held);
+  expect(attempts.stop({ attemptId: held.attemptId, token: held.token, reason })).toEqual({ known: true });
+  expect(control.stopReason).toBe(told);
+});
+
 test('an attempt that another worker has is abandoned', () => {
   const { attempts, log } = desk();
   const held = offer();

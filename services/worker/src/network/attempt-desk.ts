@@ -70,7 +70,8 @@ export class AttemptDesk<A extends DeskAttempt = Attempt> {
     const { attempt } = this;
     if (attempt?.held.attemptId !== attemptId || attempt.held.token !== token) return { known: false };
     if (reason === 'SUPERSEDED') attempt.abandon('the coordinator gave it to another worker');
-    else this.options.control.requestStop('CANCEL');
+    // A drained worker leaves its attempt as one that shuts down does.
+    else this.options.control.requestStop(reason === 'DRAIN' ? 'STOPPING' : reason);
     return { known: true };
   }
 

@@ -1,4 +1,4 @@
-import type { ObjectStore, WorkerId } from '@roentgen/domain';
+import { RoentgenError, RunEventInputSchema, type ObjectStore, type WorkerId } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { Bus } from '@roentgen/messaging';
 import { RecordEvents, type HeldAttempt } from '@roentgen/protocol';
@@ -48,7 +48,7 @@ export class Attempt {
     this.outbox = new EventOutbox({
       producer: `${work.attemptId}/${workerId}`,
       send: (events) => bus.request(RecordEvents, [workerId], { ...this.held, workerId, events }, { timeoutMs: RECORD_TIMEOUT_MS }),
-      onRefused: (error) => this.abandon(`its events are refused: ${error.message}`),
+      onRefused: (error) => void this.refused(error),
       logger,
     });
   }
@@ -62,6 +62,21 @@ export class Attempt {
     this.options.logger.warn({ runId: this.held.runId, attemptId: this.held.attemptId }, `the attempt is abandoned: ${why}`);
     this.options.control.requestStop('ABANDON');
     this.close();
+  }
+
+  /** The recorder will never take what this attempt says. Where it is still ours, it fails with that reason. */
+  private async refused(error: Error): Promise<void> {
+    this.abandon(`its events are refused: ${error.message}`);
+    if (error instanceof RoentgenError && error.code === 'STALE_TOKEN') return;
+    const { bus, workerId, logger } = this.options;
+    const failure = { code: 'EVENTS_REFUSED', message: `the recorder refused what the worker reported: ${error.message}`, details: {} };
+    const eventId = `${this.held.attemptId}/${workerId}/refused`;
+    const event = RunEventInputSchema.parse({ eventId, kind: 'ATTEMPT_FAILED', occurredAt: new Date().toISOString(), failure });
+    await bus
+      .request(RecordEvents, [workerId], { ...this.held, workerId, events: [event] }, { timeoutMs: RECORD_TIMEOUT_MS })
+      .catch((err: unknown) =>
+        logger.warn({ err, runId: this.held.runId }, 'the reason could not be recorded; the attempt counts as lost'),
+      );
   }
 
   async report(event: AttemptEvent): Promise<void> {

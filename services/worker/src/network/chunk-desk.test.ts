@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { NotFoundError, RoentgenError, StaleTokenError, UnavailableError, newId } from '@roentgen/domain';
+import { ConflictError, RoentgenError, StaleTokenError, UnavailableError, newId } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { ChunkClaim, ChunkResult, type ChunkOutcome, type ChunkWork } from '@roentgen/protocol';
 import { ChunkDesk, type ChunkDeskOptions } from './chunk-desk.js';
@@ -53,10 +53,35 @@ test.each([
   expect(told).toMatchObject([{ outcome: { kind: 'failed', code, retryable, message: error.message } }]);
 });
 
-test('a result is handed in again until it is recorded', async () => {
-  const { desk, told } = deskWith(granted, [new Error('timeout'), new NotFoundError('database is restarting')]);
+test('a result that nobody answers is handed in again for as long as the lease lasts', async () => {
+  const away = () => new UnavailableError('no coordinator');
+  const { desk, told } = deskWith(granted, Array.from({ length: 20 }, away));
   expect(await desk.work(newId('chk'), delivery, () => Promise.resolve(inspected))).toBe('ack');
-  expect(told).toHaveLength(3);
+  expect(told).toHaveLength(21);
+  const short = deskWith({ ...granted, leaseMs: 1 }, Array.from({ length: 20 }, away), { resultRetryMs: [5] });
+  expect(await short.desk.work(newId('chk'), delivery, () => Promise.resolve(inspected))).toEqual({ nakAfterMs: 5000 });
+});
+
+test.each([
+  ['at once, where it cannot be right', [new ConflictError('not its files')], 2],
+  ['after a few tries, where the coordinator stumbles over it', Array.from({ length: 5 }, () => new Error('INTERNAL')), 4],
+])('a result that is refused becomes a failure with the reason: %s', async (_what, answers, tries) => {
+  const { desk, told } = deskWith(granted, answers.slice(0, tries - 1));
+  expect(await desk.work(newId('chk'), delivery, () => Promise.resolve(inspected))).toBe('ack');
+  expect(told).toHaveLength(tries);
+  expect(told.at(-1)).toMatchObject({
+    outcome: { kind: 'failed', code: 'RESULT_REFUSED', retryable: true, message: expect.stringContaining(answers[0]!.message) },
+  });
+});
+
+test('what is worked on is named, and no longer when it is handed in', async () => {
+  const { desk } = deskWith(granted);
+  const chunkId = newId('chk');
+  await desk.work(chunkId, delivery, () => {
+    expect(desk.holding).toEqual([{ chunkId, token: granted.token }]);
+    return Promise.resolve(inspected);
+  });
+  expect(desk.holding).toEqual([]);
 });
 
 test('the result of a chunk that another worker has by now is dropped', async () => {

@@ -189,6 +189,7 @@ export class NetworkService {
       ...{ device, deviceName, runtime },
       state,
       holding: held,
+      chunks: this.chunks.holding,
       progressCounter: this.control.progress,
       startedAt: this.startedAt,
       residentBytes: process.memoryUsage.rss(),

@@ -1,22 +1,6 @@
-import type { EventStore, MetricPointRecord, MetricStore, RunLeaseStore, RunStore, TrainingRunRecord } from '@roentgen/database';
-import {
-  InvalidInputError,
-  NotFoundError,
-  isTerminal,
-  parseId,
-  stateEvent,
-  type Actor,
-  type RunEvent,
-  type RunEventInput,
-  type RunId,
-  type RunStatus,
-} from '@roentgen/domain';
+import type { EventStore, MetricPointRecord, MetricStore, RunStore, TrainingRunRecord } from '@roentgen/database';
+import { InvalidInputError, NotFoundError, parseId, type Actor, type RunEvent, type RunId, type RunStatus } from '@roentgen/domain';
 import { pageRequest, pageSize, toConnection, type Connection, type PageArgs } from '../../graphql/connection.js';
-import { answer } from '../../graphql/payload.js';
-import type { Announcer } from '../announcer.js';
-import type { Repeatable } from '../repeatable.js';
-import type { CancelTrainingRunInput } from './training-run.input.js';
-import type { CancelTrainingRunPayload } from './training-run.type.js';
 
 const MAX_SERIES_NAMES = 50;
 const MAX_SERIES_POINTS = 10_000;
@@ -25,14 +9,11 @@ const MAX_ANSWER_POINTS = 100_000;
 
 export interface TrainingRunParts {
   readonly runs: RunStore;
-  readonly leases: RunLeaseStore;
   readonly events: EventStore;
   readonly metrics: MetricStore;
-  readonly announcer: Announcer;
-  readonly repeatable: Repeatable;
 }
 
-/** Training runs as users read and stop them. */
+/** Training runs as users read them. */
 export class TrainingRunService {
   constructor(private readonly parts: TrainingRunParts) {}
 
@@ -80,32 +61,6 @@ export class TrainingRunService {
       [{ field: 'maxPoints', message: `at most ${MAX_ANSWER_POINTS} points over all names` }],
     );
   }
-
-  /** A run that nobody works on is CANCELLED at once; else CANCELLING, until the worker has stopped. */
-  cancel(actor: Actor, input: CancelTrainingRunInput): Promise<CancelTrainingRunPayload> {
-    return answer(async () => {
-      const runId = parseId('run', input.runId, 'runId');
-      let recorded: RunEvent[] = [];
-      await this.parts.repeatable.once(actor, 'cancel_training_run', input, async (tx) => {
-        const status = await this.parts.runs.lock(tx, actor.projectId, runId);
-        if (status === null) throw unknownRun(runId);
-        if (isTerminal(status) || status === 'CANCELLING') return runId;
-        const idle = status === 'QUEUED' || status === 'PAUSED';
-        const why = { code: 'CANCELLED_BY_USER', message: `Cancelled by token "${actor.tokenName}".` };
-        await this.parts.leases.move(tx, runId, [status], idle ? 'CANCELLED' : 'CANCELLING', why);
-        recorded = await this.parts.events.append(tx, runId, cancelEvents(idle, why.message));
-        return runId;
-      });
-      this.parts.announcer.live(runId, recorded);
-      if (recorded.length > 0) this.parts.announcer.wake('run-control');
-      return { run: await this.read(actor, runId) };
-    });
-  }
-}
-
-function cancelEvents(idle: boolean, message: string): RunEventInput[] {
-  const requested = stateEvent('gateway', 'CANCEL_REQUESTED', idle ? null : 'CANCELLING', { message });
-  return idle ? [requested, stateEvent('gateway', 'RUN_CANCELLED', 'CANCELLED', { message })] : [requested];
 }
 
 /** @throws InvalidInputError */
@@ -116,6 +71,6 @@ export function assertNotNegative(afterSequence: number): void {
   ]);
 }
 
-function unknownRun(runId: RunId): NotFoundError {
+export function unknownRun(runId: RunId): NotFoundError {
   return new NotFoundError(`There is no training run ${runId} in this project.`, { runId });
 }

@@ -9,7 +9,21 @@ export class StartTrainingRunInput extends MutationInput {
   @Field(() => TrainingRecipeInput, { defaultValue: {} }) recipe!: TrainingRecipeInput;
 }
 
+const FORCE = 'Do not wait for the worker, and save no checkpoint: what came after the last one is lost.';
+
 @InputType()
 export class CancelTrainingRunInput extends MutationInput {
+  @Field(() => ID) runId!: string;
+  @Field(() => Boolean, { defaultValue: false, description: FORCE }) force!: boolean;
+}
+
+@InputType()
+export class PauseTrainingRunInput extends MutationInput {
+  @Field(() => ID) runId!: string;
+  @Field(() => Boolean, { defaultValue: false, description: FORCE }) force!: boolean;
+}
+
+@InputType()
+export class ResumeTrainingRunInput extends MutationInput {
   @Field(() => ID) runId!: string;
 }

@@ -11,12 +11,15 @@ import { ModelType } from '../model/model.type.js';
 import { toEventType } from './event-view.js';
 import type { StartTrainingRun } from './start-training-run.js';
 import type { TrainingRunService } from './training-run-service.js';
-import { CancelTrainingRunInput, StartTrainingRunInput } from './training-run.input.js';
+import type { RunCommands } from './run-commands.js';
+import { CancelTrainingRunInput, PauseTrainingRunInput, ResumeTrainingRunInput, StartTrainingRunInput } from './training-run.input.js';
 import {
   AttemptType,
   CancelTrainingRunPayload,
   CheckpointType,
   MetricPointType,
+  PauseTrainingRunPayload,
+  ResumeTrainingRunPayload,
   StartTrainingRunPayload,
   TrainingRunConnection,
   TrainingRunEventType,
@@ -30,6 +33,7 @@ export class TrainingRunResolver {
   constructor(
     private readonly service: TrainingRunService,
     private readonly start: StartTrainingRun,
+    private readonly commands: RunCommands,
   ) {}
 
   @Allow('run:read')
@@ -94,7 +98,30 @@ export class TrainingRunResolver {
     @Arg('input', () => CancelTrainingRunInput) input: CancelTrainingRunInput,
     @Ctx() { actor }: RequestContext,
   ): Promise<CancelTrainingRunPayload> {
-    return this.service.cancel(actor, input);
+    return this.commands.cancel(actor, input);
+  }
+
+  @Allow('run:control')
+  @Mutation(() => PauseTrainingRunPayload, {
+    description:
+      'Saves a checkpoint after the current step and frees the worker. Pausing a run that is paused, or is being paused, changes nothing.',
+  })
+  pauseTrainingRun(
+    @Arg('input', () => PauseTrainingRunInput) input: PauseTrainingRunInput,
+    @Ctx() { actor }: RequestContext,
+  ): Promise<PauseTrainingRunPayload> {
+    return this.commands.pause(actor, input);
+  }
+
+  @Allow('run:control')
+  @Mutation(() => ResumeTrainingRunPayload, {
+    description: 'Queues a paused run again; it goes on from its last checkpoint. Resuming a run that is not paused changes nothing.',
+  })
+  resumeTrainingRun(
+    @Arg('input', () => ResumeTrainingRunInput) input: ResumeTrainingRunInput,
+    @Ctx() { actor }: RequestContext,
+  ): Promise<ResumeTrainingRunPayload> {
+    return this.commands.resume(actor, input);
   }
 
   @Allow('run:read')

@@ -1,8 +1,8 @@
 import { Field, Float, ID, Int, ObjectType } from 'type-graphql';
 import type { AttemptStatus } from '@roentgen/database';
-import type { MetricKind, RunEventKind, RunStatus } from '@roentgen/domain';
+import type { FailureCause, MetricKind, RunEventKind, RunStatus } from '@roentgen/domain';
 import { connectionType } from '../../graphql/connection.js';
-import { AttemptStatusEnum, MetricKindEnum, RunEventKindEnum, RunStatusEnum } from '../../graphql/enums.js';
+import { AttemptStatusEnum, FailureCauseEnum, MetricKindEnum, RunEventKindEnum, RunStatusEnum } from '../../graphql/enums.js';
 import { Payload } from '../../graphql/payload.js';
 import { DateTime, SafeInt } from '../../graphql/scalars.js';
 import { TrainingRecipeType } from './recipe.type.js';
@@ -33,6 +33,14 @@ export class AttemptType {
   @Field(() => AttemptStatusEnum) status!: AttemptStatus;
   @Field(() => ID) workerId!: string;
   @Field(() => String) workerName!: string;
+  @Field(() => FailureCauseEnum, {
+    nullable: true,
+    description: 'Why it ended before the run did; decides whether the run is tried again.',
+  })
+  cause!: FailureCause | null;
+  @Field(() => SafeInt, { description: 'Newest step that is recorded of it.' }) lastStep!: number;
+  @Field(() => Boolean, { description: 'It brought the run further than any attempt before; such a one is not held against the run.' })
+  progressed!: boolean;
   @Field(() => String, { nullable: true }) causeCode!: string | null;
   @Field(() => String, { nullable: true }) causeMessage!: string | null;
   @Field(() => DateTime) startedAt!: string;
@@ -96,5 +104,15 @@ export class StartTrainingRunPayload extends Payload {
 
 @ObjectType()
 export class CancelTrainingRunPayload extends Payload {
+  @Field(() => TrainingRunType, { nullable: true }) run?: TrainingRunType | null;
+}
+
+@ObjectType()
+export class PauseTrainingRunPayload extends Payload {
+  @Field(() => TrainingRunType, { nullable: true }) run?: TrainingRunType | null;
+}
+
+@ObjectType()
+export class ResumeTrainingRunPayload extends Payload {
   @Field(() => TrainingRunType, { nullable: true }) run?: TrainingRunType | null;
 }

@@ -2,6 +2,7 @@ import { Field, Float, ID, Int, ObjectType } from 'type-graphql';
 import type { Device, EfficientNetVariant, SelftestLevel } from '@roentgen/domain';
 import { connectionType } from '../../graphql/connection.js';
 import { CheckVerdictEnum, DeviceEnum, SelftestLevelEnum, SelftestVerdictEnum, VariantEnum, WorkerStateEnum } from '../../graphql/enums.js';
+import { Payload } from '../../graphql/payload.js';
 import { DateTime, SafeInt } from '../../graphql/scalars.js';
 
 @ObjectType('SelftestCheck')
@@ -55,6 +56,20 @@ export class WorkerType {
   @Field(() => WorkerSelftestType, { nullable: true, description: 'Null where none was made.' }) selftest!: WorkerSelftestType | null;
   @Field(() => DateTime) startedAt!: string;
   @Field(() => DateTime) lastSeenAt!: string;
+  @Field(() => DateTime, { nullable: true, description: 'Since when it gets nothing because it was drained.' }) drainedAt!: string | null;
+  @Field(() => DateTime, { nullable: true, description: 'Until when workers of this name get nothing because runs failed on them.' })
+  setAsideUntil!: string | null;
+  @Field(() => String, { nullable: true, description: 'The runs that failed, and why.' }) setAsideReason!: string | null;
 }
 
 export const WorkerConnection = connectionType(WorkerType, 'Worker');
+
+@ObjectType()
+export class DrainWorkerPayload extends Payload {
+  @Field(() => WorkerType, { nullable: true }) worker?: WorkerType | null;
+}
+
+@ObjectType()
+export class ReadmitWorkerPayload extends Payload {
+  @Field(() => WorkerType, { nullable: true }) worker?: WorkerType | null;
+}

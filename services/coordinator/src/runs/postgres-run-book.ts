@@ -1,0 +1,127 @@
+import type {
+  Database,
+  EventStore,
+  LeasedRun,
+  LiveAttempt,
+  MetricPoint,
+  Queryable,
+  RecorderStore,
+  RunLeaseStore,
+  RunLifecycleStore,
+  WorkerExclusionStore,
+} from '@roentgen/database';
+import {
+  decide,
+  decideReport,
+  judgeWorker,
+  type CoordinatorId,
+  type Decision,
+  type RetryLimits,
+  type RunEvent,
+  type RunId,
+  type RunInput,
+  type RunState,
+  type Why,
+} from '@roentgen/domain';
+import type { Logger } from '@roentgen/logger';
+import type { Outcome, Report, RunBook } from './run-book.js';
+
+interface Parts {
+  readonly database: Database;
+  readonly leases: RunLeaseStore;
+  readonly lifecycle: RunLifecycleStore;
+  readonly events: EventStore;
+  readonly recorder: RecorderStore;
+  readonly exclusions: WorkerExclusionStore;
+  readonly limits: RetryLimits;
+  /** Failures in a row, of different runs, that set a worker aside. */
+  readonly workerFailures: number;
+  readonly logger: Logger;
+}
+
+/** Metrics under this name describe the run, not a step: they go to columns of the run. */
+const RUN_METRIC = { totalSteps: 'run/total-steps' } as const;
+
+export class PostgresRunBook implements RunBook {
+  constructor(private readonly parts: Parts) {}
+
+  claimOpen(coordinator: CoordinatorId, leaseMs: number, maxOwned: number): Promise<RunId[]> {
+    return this.parts.leases.claimOpen(coordinator, leaseMs, maxOwned);
+  }
+
+  renew(coordinator: CoordinatorId, leaseMs: number): Promise<LeasedRun[]> {
+    return this.parts.leases.renew(coordinator, leaseMs);
+  }
+
+  release(coordinator: CoordinatorId): Promise<void> {
+    return this.parts.leases.release(coordinator);
+  }
+
+  liveAttempts(runIds: readonly RunId[]): Promise<LiveAttempt[]> {
+    return this.parts.leases.liveAttempts(runIds);
+  }
+
+  explainWait(runId: RunId, why: Why): Promise<void> {
+    return this.parts.leases.explainWait(runId, why);
+  }
+
+  apply(runId: RunId, input: RunInput): Promise<Outcome> {
+    return this.change(`run_${input.kind.toLowerCase()}`, runId, (_tx, state) => Promise.resolve(decide(state, input, this.parts.limits)));
+  }
+
+  async report(report: Report): Promise<Outcome> {
+    const { runId, events } = report;
+    const decideWith = async (tx: Queryable, state: RunState): Promise<Decision> => {
+      const known = await this.parts.events.known(
+        tx,
+        runId,
+        events.map((event) => event.eventId),
+      );
+      return decideReport(state, report, events, known, this.parts.limits);
+    };
+    return await this.change('record_events', runId, decideWith, (tx, appended) => this.recordProgress(tx, runId, appended));
+  }
+
+  private change(
+    name: string,
+    runId: RunId,
+    decideWith: (tx: Queryable, state: RunState) => Promise<Decision>,
+    also: (tx: Queryable, appended: readonly RunEvent[]) => Promise<void> = () => Promise.resolve(),
+  ): Promise<Outcome> {
+    return this.parts.database.transaction(name, async (tx) => {
+      const state = await this.parts.lifecycle.load(tx, runId);
+      if (state === null)
+        return { decision: { ok: false, reason: 'STALE', message: `There is no run ${runId} (unknown run).` }, events: [] };
+      const decision = await decideWith(tx, state);
+      if (!decision.ok) return { decision, events: [] };
+      const events = await this.parts.lifecycle.record(tx, runId, decision);
+      await also(tx, events);
+      await this.judgeWorkers(tx, decision);
+      return { decision, events };
+    });
+  }
+
+  /** Metrics and the step counter: one statement each a batch. */
+  private async recordProgress(tx: Queryable, runId: RunId, events: readonly RunEvent[]): Promise<void> {
+    const points: MetricPoint[] = events.flatMap(({ step, epoch, occurredAt, metrics }) =>
+      step === null ? [] : metrics.filter((m) => m.name !== RUN_METRIC.totalSteps).map((m) => ({ ...m, step, epoch, occurredAt })),
+    );
+    await this.parts.recorder.upsertMetrics(tx, runId, points);
+    const last = events.findLast((event) => event.step !== null);
+    if (last?.step == null) return;
+    const totalSteps = events.flatMap((event) => event.metrics).findLast((m) => m.name === RUN_METRIC.totalSteps)?.value ?? null;
+    await this.parts.recorder.advance(tx, runId, { step: last.step, epoch: last.epoch, totalSteps });
+  }
+
+  /** A worker whose last failures speak against it gets nothing for a while. */
+  private async judgeWorkers(tx: Queryable, decision: Extract<Decision, { ok: true }>): Promise<void> {
+    const { exclusions, workerFailures, logger } = this.parts;
+    for (const change of decision.changes) {
+      if (change.kind !== 'END_ATTEMPT' || change.cause === null) continue;
+      const evidence = judgeWorker(await exclusions.recentAttempts(tx, change.workerName), workerFailures);
+      if (evidence === null) continue;
+      const aside = await exclusions.setAside(tx, change.workerName, evidence);
+      logger.error({ worker: change.workerName, until: aside.until, evidence }, 'worker set aside');
+    }
+  }
+}

@@ -1,0 +1,259 @@
+import { Recorder, Scheduler, WorkerRegistry, type RunBook } from '@roentgen/coordinator';
+import { UnavailableError, isTerminal, newId, type RunCommand, type RunEvent, type RunId, type RunStatus } from '@roentgen/domain';
+import { silentLogger } from '@roentgen/logger';
+import type { AttemptOffer, AttemptStop } from '@roentgen/protocol';
+import type { z } from 'zod';
+import { COORDINATORS, RUNS, STORMY_TURNS, WORKERS, type Fault } from './faults.js';
+import { SimulatedWorker, type Batch } from './simulated-worker.js';
+
+const TURN_MS = 250;
+const LOST_MS = 2_000;
+const LEASE_MS = 5_000;
+const REQUEST_TURNS = 8;
+/** Enough for every retry and its pause. */
+const CALM_TURNS = 2_000;
+
+/** A store that can look at what it holds, and whose time is that of the simulation. */
+export interface SimulatedStore {
+  readonly book: RunBook;
+  addRun(): Promise<RunId>;
+  status(runId: RunId): Promise<RunStatus>;
+  events(runId: RunId): Promise<readonly RunEvent[]>;
+  /** The clock has moved on. */
+  advance(ms: number): Promise<void>;
+}
+
+interface Node {
+  state: 'alive' | 'frozen' | 'dead';
+  scheduler: Scheduler;
+  recorder: Recorder;
+  registry: WorkerRegistry;
+  ticking: boolean;
+}
+
+/** Coordinators (the real scheduler and recorder), workers and what is between them, turn by turn, with the faults of a schedule. */
+export class Simulation {
+  nowMs = 1_000_000;
+  readonly workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(`w${i}`));
+  runIds: RunId[] = [];
+  private turnCount = 0;
+  private readonly nodes: Node[] = [];
+  private readonly waiting: { readonly until: () => boolean; readonly go: () => void }[] = [];
+  private readonly until = { brokerAway: 0, brokerHangs: 0, databaseAway: 0, answersLost: 0 };
+  private readonly mending: { readonly at: number; readonly mend: () => void }[] = [];
+
+  constructor(
+    private readonly store: SimulatedStore,
+    private readonly schedule: readonly Fault[],
+  ) {}
+
+  /** Through the storm, then until every run has ended, or the time for that is over. */
+  async run(): Promise<void> {
+    for (let i = 0; i < RUNS; i++) this.runIds.push(await this.store.addRun());
+    for (let i = 0; i < COORDINATORS; i++) this.nodes.push(this.newNode());
+    while (this.turnCount < STORMY_TURNS) await this.turn();
+    for (const { mend } of this.mending.splice(0)) mend();
+    Object.assign(this.until, { brokerAway: 0, brokerHangs: 0, databaseAway: 0, answersLost: 0 });
+    for (let i = 0; i < CALM_TURNS && !(await this.allEnded()); i++) {
+      // Users resume what is paused, sooner or later.
+      if (i % 50 === 49) for (const runId of this.runIds) await this.command(runId, { kind: 'RESUME', why: WHY });
+      await this.turn();
+    }
+  }
+
+  private async allEnded(): Promise<boolean> {
+    const statuses = await Promise.all(this.runIds.map((runId) => this.store.status(runId)));
+    return statuses.every(isTerminal);
+  }
+
+  private async turn(): Promise<void> {
+    this.turnCount++;
+    this.nowMs += TURN_MS;
+    await this.store.advance(TURN_MS);
+    for (const { mend } of takeWhere(this.mending, ({ at }) => at <= this.turnCount)) mend();
+    for (const fault of this.schedule) if (fault.at === this.turnCount) await this.strike(fault);
+    for (const [i, worker] of this.workers.entries()) if (worker.state === 'alive') this.workerTurn(worker, i);
+    for (const node of this.nodes) this.coordinatorTurn(node);
+    for (const { go } of takeWhere(this.waiting, ({ until }) => until())) go();
+    await settled();
+  }
+
+  private workerTurn(worker: SimulatedWorker, place: number): void {
+    worker.turn();
+    if (this.brokerWorks) for (const node of this.nodes) if (node.state === 'alive') node.registry.heard(worker.heartbeat());
+    const target = this.nodes[(this.turnCount + place) % this.nodes.length];
+    void worker.send((batch) => this.request(() => (target === undefined ? Promise.reject(away()) : this.record(target, batch))));
+  }
+
+  private async record(node: Node, batch: Batch): Promise<unknown> {
+    await this.gate(node);
+    return await node.recorder.record(batch);
+  }
+
+  private coordinatorTurn(node: Node): void {
+    if (node.state !== 'alive') return;
+    node.scheduler.watchBroker();
+    if (node.ticking) return;
+    node.ticking = true;
+    const over = () => {
+      node.ticking = false;
+    };
+    node.scheduler.tick().then(over, over);
+  }
+
+  /** A request over the broker: it may not arrive, and its answer may not come back. */
+  private async request<T>(carryOut: () => Promise<T>): Promise<T> {
+    if (!this.brokerWorks) return await this.timeout();
+    const answer = carryOut();
+    answer.catch(() => undefined);
+    if (this.turnCount < this.until.answersLost) return await this.timeout();
+    return await Promise.race([answer, this.timeout<T>()]);
+  }
+
+  private async timeout<T>(): Promise<T> {
+    const deadline = this.turnCount + REQUEST_TURNS;
+    await new Promise<void>((go) => this.waiting.push({ until: () => this.turnCount >= deadline, go }));
+    throw away();
+  }
+
+  private get brokerWorks(): boolean {
+    return this.turnCount >= this.until.brokerAway && this.turnCount >= this.until.brokerHangs;
+  }
+
+  /** Before and after each use of the store: a coordinator may be stopped in between, for ever when it is killed. */
+  private async gate(node: Node): Promise<void> {
+    // The database takes its time now and then: so a coordinator can be stopped in the middle of a look.
+    const { turnCount } = this;
+    if (turnCount % 5 === 0) await new Promise<void>((go) => this.waiting.push({ until: () => this.turnCount > turnCount, go }));
+    if (node.state !== 'alive') await new Promise<void>((go) => this.waiting.push({ until: () => node.state === 'alive', go }));
+    if (this.turnCount < this.until.databaseAway) throw away();
+  }
+
+  private newNode(): Node {
+    const clock = { now: () => new Date(this.nowMs) };
+    const registry = new WorkerRegistry(LOST_MS, clock);
+    const gate = () => this.gate(node);
+    const { book } = this.store;
+    const gated = async <T>(use: () => Promise<T>): Promise<T> => {
+      await gate();
+      const result = await use();
+      await gate();
+      return result;
+    };
+    const runs: RunBook = {
+      claimOpen: (...args) => gated(() => book.claimOpen(...args)),
+      renew: (...args) => gated(() => book.renew(...args)),
+      release: (...args) => gated(() => book.release(...args)),
+      liveAttempts: (...args) => gated(() => book.liveAttempts(...args)),
+      explainWait: (...args) => gated(() => book.explainWait(...args)),
+      apply: (...args) => gated(() => book.apply(...args)),
+      report: (...args) => gated(() => book.report(...args)),
+    };
+    const live = { publish: () => undefined };
+    const scheduler = new Scheduler({
+      id: newId('crd'),
+      runs,
+      bus: this.busOf(),
+      live,
+      registry,
+      presence: { upsert: () => gated(() => Promise.resolve()) },
+      exclusions: { excluded: () => gated(() => Promise.resolve({ setAside: new Set<string>(), drained: new Set<never>() })) },
+      clock,
+      logger: silentLogger,
+      options: { leaseMs: LEASE_MS, workerLostMs: LOST_MS, maxRuns: 100 },
+    });
+    const refused = { count: () => Promise.resolve(1), keep: () => Promise.resolve() };
+    const recorder = new Recorder({ runs, live, refused, logger: silentLogger });
+    const node: Node = { state: 'alive', scheduler, recorder, registry, ticking: false };
+    return node;
+  }
+
+  private busOf(): ConstructorParameters<typeof Scheduler>[0]['bus'] {
+    const isAway = () => this.turnCount < this.until.brokerAway;
+    const flush = () =>
+      this.brokerWorks ? Promise.resolve() : new Promise<void>((go) => this.waiting.push({ until: () => this.brokerWorks, go }));
+    const request = (message: { name: string }, tokens: readonly string[], payload: unknown) =>
+      this.request(async () => {
+        const worker = this.workers.find(({ workerId }) => workerId === tokens[0]);
+        if (worker?.state !== 'alive') return await this.timeout();
+        return message.name === 'attempt-offer'
+          ? worker.offer(payload as z.infer<typeof AttemptOffer.schema>)
+          : worker.stop(payload as z.infer<typeof AttemptStop.schema>);
+      });
+    return {
+      get connected() {
+        return !isAway();
+      },
+      flush,
+      request: request as ConstructorParameters<typeof Scheduler>[0]['bus']['request'],
+    };
+  }
+
+  private async strike(fault: Fault): Promise<void> {
+    const later = (turns: number, mend: () => void) => this.mending.push({ at: this.turnCount + turns, mend });
+    switch (fault.kind) {
+      case 'kill-worker':
+      case 'freeze-worker':
+        return strikeWorker(this.workers[fault.which], fault.kind === 'kill-worker', (mend) => later(fault.turns, mend));
+      case 'kill-coordinator':
+      case 'freeze-coordinator':
+        return this.strikeCoordinator(fault.which, fault.kind === 'kill-coordinator', (mend) => later(fault.turns, mend));
+      case 'broker-away':
+        this.until.brokerAway = this.turnCount + fault.turns;
+        return;
+      case 'broker-hangs':
+        this.until.brokerHangs = this.turnCount + fault.turns;
+        return;
+      case 'database-away':
+        this.until.databaseAway = this.turnCount + fault.turns;
+        return;
+      case 'answers-lost':
+        this.until.answersLost = this.turnCount + fault.turns;
+        return;
+      case 'attempt-fails': {
+        const worker = this.workers[fault.which];
+        if (worker !== undefined) worker.failsWith = fault.code;
+        return;
+      }
+      default:
+        return await this.command(this.runIds[fault.which], commandOf(fault.kind));
+    }
+  }
+
+  private strikeCoordinator(which: number, kills: boolean, later: (mend: () => void) => void): void {
+    const node = this.nodes[which];
+    if (node?.state !== 'alive') return;
+    node.state = kills ? 'dead' : 'frozen';
+    later(() => {
+      if (kills) this.nodes[which] = this.newNode();
+      else node.state = 'alive';
+    });
+  }
+
+  private async command(runId: RunId | undefined, command: RunCommand): Promise<void> {
+    if (runId !== undefined) await this.store.book.apply(runId, command);
+  }
+}
+
+const WHY = { code: 'USER', message: 'a user wanted it' };
+const away = () => new UnavailableError('no answer');
+
+function commandOf(kind: 'cancel' | 'pause' | 'force-pause' | 'force-cancel' | 'resume'): RunCommand {
+  if (kind === 'resume') return { kind: 'RESUME', why: WHY };
+  return { kind: kind.endsWith('cancel') ? 'CANCEL' : 'PAUSE', force: kind.startsWith('force'), why: WHY };
+}
+
+function strikeWorker(worker: SimulatedWorker | undefined, kills: boolean, later: (mend: () => void) => void): void {
+  if (worker?.state !== 'alive') return;
+  worker.state = kills ? 'dead' : 'frozen';
+  later(() => (kills ? worker.restart() : (worker.state = 'alive')));
+}
+
+function takeWhere<T>(list: T[], wanted: (item: T) => boolean): T[] {
+  const taken = list.filter(wanted);
+  list.splice(0, list.length, ...list.filter((item) => !taken.includes(item)));
+  return taken;
+}
+
+/** Everything that can go on has gone on. */
+const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
