@@ -6,6 +6,7 @@ import type { NamedTensor, NamedTensors } from '../named-tensor.js';
 import { transpose } from '../strided.js';
 import { detectWeightSource } from './detect-source.js';
 import { renameKerasTensors } from './keras-names.js';
+import { kerasNormalization } from './keras-normalization.js';
 import { sourceNames } from './source-names.js';
 import { WEIGHT_SOURCES, weightFacts } from './sources.js';
 import type { WeightFacts, WeightNaming, WeightSource } from './sources.js';
@@ -26,7 +27,7 @@ export interface EfficientNetWeights {
   readonly fileClasses: number | null;
   /** Our names of the classifier's tensors where the file's does not fit; the caller initialises them. Empty when it fits. */
   readonly replaced: readonly string[];
-  /** The file's tensors that the network has no use for: counters and Keras' preprocessing. */
+  /** The file's tensors that are none of the network's: counters, and Keras' preprocessing, which is in the facts. */
   readonly ignored: readonly string[];
 }
 
@@ -92,7 +93,9 @@ export function readEfficientNetWeights(
   const left = [...remaining.values()].map(({ name }) => name);
   problems.unexpected.push(...left.filter((name) => !IGNORED_NAMES.test(name)));
   checkProblems(problems, target.variant, source);
-  return { source, facts: weightFacts(source, target.variant), tensors, fileClasses, replaced, ignored: left };
+  const normalization = naming === 'keras' ? kerasNormalization(stripped) : null;
+  const facts = { ...weightFacts(source, target.variant), ...(normalization && { normalization }) };
+  return { source, facts, tensors, fileClasses, replaced, ignored: left };
 }
 
 /**
