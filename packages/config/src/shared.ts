@@ -67,7 +67,7 @@ export function cacheDirectory(environment: Environment): string {
   return `${XDG_CACHE_HOME === '' ? `${HOME}/.cache` : XDG_CACHE_HOME}/roentgen`;
 }
 
-const CACHE_VARIABLES = {
+export const CACHE_VARIABLES = {
   ROENTGEN_CACHE_DIR: optionalText('folder for libtensorflow and the local stack', ''),
   XDG_CACHE_HOME: optionalText("the platform's cache folder", ''),
   HOME: optionalText('home folder', '.'),
