@@ -131,7 +131,7 @@ function addEmptyOptimizer(graph: Graph, state: TrainingVariables['state']) {
 
 function clearSlots(graph: Graph, state: TrainingVariables['state']): Node[] {
   const slots = Object.entries(state).filter(([name]) => isSlotName(name));
-  return slots.map(([, slot]) => ops.assign(graph, slot, ops.fill(graph, slot.shape[0]!, 0)));
+  return slots.map(([, slot]) => ops.assign(graph, slot, ops.zeros(graph, slot.shape[0]!)));
 }
 
 /** → every variable's value */
@@ -165,7 +165,7 @@ function addGradients(graph: Graph, { model, sum }: TrainingVariables, options: 
 
   const gradientByName = new Map([...parameters.keys()].map((name, index) => [name, gradients[index]!]));
   const scaledSum = pack(graph, gradientByName, spec.parameters);
-  const moments = batchNorm === 'batch' ? pack(graph, nn.batchMoments, spec.statistics) : ops.fill(graph, spec.statistics.length, 0);
+  const moments = batchNorm === 'batch' ? pack(graph, nn.batchMoments, spec.statistics) : ops.zeros(graph, spec.statistics.length);
   const gradient = lossScale ? ops.div(graph, scaledSum, lossScale) : scaledSum;
   const assigned = assignSum(graph, sum.current, { gradient, moments });
   const isCorrect = ops.cast(graph, ops.equal(graph, ops.argMax(graph, logits), labels), 'float32');

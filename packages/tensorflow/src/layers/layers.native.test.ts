@@ -210,7 +210,7 @@ test('dropout keeps the mean, drops the named share and is a function of seed an
     conventions: CONVENTIONS,
     dropoutSeed,
   });
-  const ones = ops.fill(graph, 10_000, 1);
+  const ones = ops.add(graph, ops.zeros(graph, 10_000), graph.scalar(1));
   const [first, second] = [nn.dropout(ones, 0.3), nn.dropout(ones, 0.3)];
   const endpoint = graph.endpoint(
     'dropout',

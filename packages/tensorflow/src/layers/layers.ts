@@ -62,6 +62,8 @@ export class Layers {
   /** Mean and variance of this batch per batch norm, by the name of the statistic that they will be averaged into. */
   readonly batchMoments = new Map<string, Tensor>();
   private readonly usedParameters = new Set<Tensor>();
+  /** Activations that are cheaper to compute again than to keep, and how, from an input that waits for the gradient. */
+  private readonly repeatable = new Map<Tensor, (after: Tensor) => Tensor>();
 
   /** @param randomLayers how many layers with random numbers come before the first of these */
   constructor(
@@ -113,7 +115,7 @@ export class Layers {
     const y = ops.convolution(this.graph, kind, x, kernel, window);
     this.tape.record([x, kernel], y, (dy) => [
       ops.convolutionInputGrad(this.graph, kind, x.shape, kernel, dy, window),
-      ops.convolutionKernelGrad(this.graph, kind, x, kernel.shape, dy, window),
+      ops.convolutionKernelGrad(this.graph, kind, this.repeatable.get(x)?.(dy) ?? x, kernel.shape, dy, window),
     ]);
     return y;
   }
@@ -176,6 +178,10 @@ export class Layers {
     const [n = 0, channels = 0] = factors.shape;
     const perPixel = ops.cast(this.graph, ops.reshape(this.graph, factors, [n, 1, 1, channels]), x.dtype);
     const y = ops.mul(this.graph, x, perPixel);
+    // x is kept in any case. One multiplication is the price of a tenth of all activations.
+    this.repeatable.set(y, (after) =>
+      ops.mul(this.graph, ops.identity(this.graph, x, { name: 'repeat', controls: [after.node] }), perPixel),
+    );
     this.tape.record([x, factors], y, (dy) => [
       ops.mul(this.graph, dy, perPixel),
       ops.sum(this.graph, ops.cast(this.graph, ops.mul(this.graph, dy, x), factors.dtype), [1, 2]),

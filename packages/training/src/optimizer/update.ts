@@ -30,7 +30,7 @@ export function addOptimizerUpdate(graph: Graph, optimizer: OptimizerRecipe, inp
   if (!scales) return addRule(graph, optimizer, inputs, learningRate, decayed);
   // TensorFlow's kernels know one learning rate for all: they update a vector of zeros, of which each weight then takes its share.
   const step = ops.variable(graph, 'scratch/step', weights.shape);
-  const cleared = ops.assign(graph, step, ops.fill(graph, weights.shape[0] ?? 0, 0));
+  const cleared = ops.assign(graph, step, ops.zeros(graph, weights.shape[0] ?? 0));
   const rule = addRule(graph, optimizer, { ...inputs, weights: step }, learningRate, [cleared]);
   const taken = ops.mul(graph, ops.read(graph, step, { controls: [rule.done] }), scales);
   const old = ops.read(graph, weights, { controls: decayed });

@@ -3,7 +3,7 @@ import { only } from '../graph.js';
 import type { Graph } from '../graph.js';
 import { describe, sameShape, sizeOf } from '../tensor.js';
 import type { Shape, Tensor } from '../tensor.js';
-import { elementType, intAttribute, typeAttribute } from './attributes.js';
+import { boolAttribute, elementType, intAttribute, typeAttribute } from './attributes.js';
 
 /** The same elements in another shape; x itself where it has it already. */
 export function reshape(graph: Graph, x: Tensor, shape: Shape): Tensor {
@@ -56,10 +56,10 @@ export function broadcastTo(graph: Graph, x: Tensor, shape: Shape): Tensor {
   );
 }
 
-/** A vector that is `value` everywhere, made when it is needed: a big constant would travel in the graph. */
-export function fill(graph: Graph, length: number, value: number): Tensor {
-  const attributes = { T: typeAttribute('float32'), index_type: typeAttribute('int32') };
-  return only(graph.addNode('Fill', [graph.ints([length]), graph.scalar(value)], attributes, [{ dtype: 'float32', shape: [length] }]));
+/** A float32 vector of zeros, made anew whenever it runs: as a constant TensorFlow would keep it for as long as the graph lives. */
+export function zeros(graph: Graph, length: number): Tensor {
+  const attributes = { dtype: typeAttribute('float32'), init: boolAttribute(true) };
+  return only(graph.addNode('Empty', [graph.ints([length])], attributes, [{ dtype: 'float32', shape: [length] }]));
 }
 
 /** A constant in the shape of x. */
