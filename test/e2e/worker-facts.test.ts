@@ -54,7 +54,7 @@ test('a worker tries its machine before it takes work, registers the result, and
 test('a run that no worker has the memory for is refused, with what to change', async () => {
   const datasetVersionId = await chests('too-large');
   await expect(startTrainingRun(system.client, { datasetVersionId, recipe: { variant: 'B7' } })).rejects.toThrow(
-    /B7 at 600 px needs .* the largest worker may use 4\.0 GiB\. Use a smaller imageSizePx/,
+    /B7 at 600 px needs .* the largest worker may use 4\.0 GiB\. Use recompute, a smaller imageSizePx/,
   );
 });
 
