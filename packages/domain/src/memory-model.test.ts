@@ -66,6 +66,11 @@ test('with batch statistics a micro-batch is never larger than the train split, 
   expect(microBatchOn(parseRequestedRecipe({ globalBatchSize: 17, batchNorm: 'frozen' }), worker(null))).toBe(1);
 });
 
+test('however much fits, a micro-batch stays within what a recipe may ask for', () => {
+  const tiny = parseRequestedRecipe({ variant: 'Lite0', imageSizePx: 32, globalBatchSize: 16_384 });
+  expect(microBatchOn(tiny, worker(72))).toBe(4_096);
+});
+
 test("a user's own micro-batch stays", () => {
   expect(microBatchOn(parseRequestedRecipe({ variant: 'B7', microBatchSize: 16 }), worker(1))).toBe(16);
 });

@@ -1,5 +1,5 @@
 import { largestMicroBatch } from './micro-batch-size.js';
-import { USUAL_MICRO_BATCH, type EfficientNetVariant, type RequestedRecipe } from './recipe.js';
+import { MAX_MICRO_BATCH, USUAL_MICRO_BATCH, type EfficientNetVariant, type RequestedRecipe } from './recipe.js';
 import type { WorkerRuntime } from './worker.js';
 
 interface MemoryCoefficients {
@@ -61,7 +61,7 @@ type Batches = Pick<RequestedRecipe, 'variant' | 'imageSizePx' | 'recompute' | '
 
 /** The micro-batch of this recipe on this worker: the given one, else the largest that fits; null when none does. */
 export function microBatchOn(recipe: Batches, worker: WorkerMemory, trainSamples = Infinity): number | null {
-  const most = imagesThatFit(recipe, worker);
+  const most = Math.min(imagesThatFit(recipe, worker), MAX_MICRO_BATCH);
   if (recipe.microBatchSize !== null) return recipe.microBatchSize;
   // With batch statistics only whole micro-batches are computed, so there must be one; those of one image say nothing.
   const [fewest, wanted] = recipe.batchNorm === 'batch' ? [2, Math.min(most, trainSamples)] : [1, most];

@@ -41,6 +41,9 @@ const VariantSchema = z.string().transform((name, ctx): EfficientNetVariant => {
 export const PRECISIONS = ['fp32', 'bf16', 'fp16'] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
+/** Images of a micro-batch at most; beyond that a step says nothing for long, and no worker is known to hold more. */
+export const MAX_MICRO_BATCH = 4_096;
+
 const wholeNumber = (min: number, max: number) =>
   z.number().int(`must be a whole number`).min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
 const fraction = (min: number, max: number, fallback: number) =>
@@ -56,7 +59,7 @@ const RecipeFields = z.object({
   /** Samples per optimiser update, over all workers. */
   globalBatchSize: wholeNumber(1, 65_536).default(16),
   /** Samples per session call; every step consists of whole micro-batches. null: as many as fit, decided when the run is first given to a worker. */
-  microBatchSize: wholeNumber(1, 4_096).nullable().default(null),
+  microBatchSize: wholeNumber(1, MAX_MICRO_BATCH).nullable().default(null),
   learningRate: z.number().positive('must be above 0').max(1000, 'must be at most 1000').default(1e-3),
   optimizer: OptimizerSchema.default({ kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }),
   schedule: ScheduleSchema.default({ kind: 'cosine', warmupSteps: 0, finalFraction: 0 }),

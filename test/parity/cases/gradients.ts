@@ -1,18 +1,14 @@
 import { readFileSync } from 'node:fs';
 import type { EfficientNetVariant } from '@roentgen/domain';
-import type { EfficientNetSpec } from '@roentgen/efficientnet';
-import { viewEntry } from '@roentgen/tensorflow';
 import { decodeSafetensors } from '@roentgen/training';
 import { z } from 'zod';
-import type { Measurement, ParityCase } from '../context.js';
+import { compareGradients } from '../compare-gradients.js';
+import type { ParityCase } from '../context.js';
 import { PEER_OF, conventionsOf } from '../conventions.js';
 import type { Library } from '../conventions.js';
-import { angleDistance, norm, relativeL2 } from '../distances.js';
 import { networkRequest, randomBatch, randomVectors, recipeOf, specOf, trainingSession } from '../network.js';
 import type { NetworkSetup } from '../network.js';
 
-/** Of each compared gradient: ‖ours − theirs‖₂ / ‖theirs‖₂, and 1 − cosine. */
-export const GRADIENT_BOUNDS = { relativeL2: 1e-3, angle: 1e-4 } as const;
 const LOSS_BOUND = 1e-5;
 /**
  * Gradients with a smaller part of the total norm are left out with batch statistics: those of the linear bottlenecks' beta are exactly 0
@@ -54,32 +50,10 @@ export const gradientCases: readonly ParityCase[] = NETWORKS.map(([library, vari
       const theirs = new Map([...decodeSafetensors(readFileSync(out))].map(([name, { data }]) => [name, data]));
       return [
         { what: 'loss', distance: Math.abs(lossSum / loss - 1), bound: LOSS_BOUND },
-        ...compareGradients(spec, gradientSum, theirs, RELEVANT_PART[batchNorm]),
+        ...compareGradients(spec.parameters, gradientSum, theirs, RELEVANT_PART[batchNorm]),
       ];
     } finally {
       session.close();
     }
   },
 }));
-
-/** The farthest of all relevant gradients. @throws Error when the peer has none for a parameter */
-function compareGradients(
-  spec: EfficientNetSpec,
-  ours: Float32Array,
-  theirs: ReadonlyMap<string, Float32Array>,
-  relevantPart: number,
-): Measurement[] {
-  const pairs = spec.parameters.entries.map((entry) => {
-    const gradient = theirs.get(entry.name);
-    if (!gradient) throw new Error(`the peer has no gradient of "${entry.name}".`);
-    return { ours: viewEntry(ours, entry), theirs: gradient };
-  });
-  const total = norm(pairs.map((pair) => norm(pair.theirs)));
-  const relevant = pairs.filter((pair) => norm(pair.theirs) > total * relevantPart);
-  const farthest = (distance: (a: Float32Array, b: Float32Array) => number) =>
-    relevant.reduce((far, pair) => Math.max(far, distance(pair.ours, pair.theirs)), 0);
-  return [
-    { what: `relative L2 of ${relevant.length} gradients`, distance: farthest(relativeL2), bound: GRADIENT_BOUNDS.relativeL2 },
-    { what: `1 − cosine of ${relevant.length} gradients`, distance: farthest(angleDistance), bound: GRADIENT_BOUNDS.angle },
-  ];
-}

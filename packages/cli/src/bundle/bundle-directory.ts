@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UsageError } from '../failure.js';
+import { writeWhole } from '../whole-file.js';
 import { BUNDLE_FORMAT, type PartFile } from './manifest.js';
 
 export const MANIFEST = 'manifest.json';
@@ -64,17 +65,3 @@ export class BundleDirectory {
 
 /** Other programs have a manifest.json too. */
 const isOurManifest = (path: string): boolean => readFileSync(path, 'utf8').includes(`"format": "${BUNDLE_FORMAT}"`);
-
-/** A file is there with all its bytes, on the disk, or not at all. */
-export async function writeWhole(path: string, bytes: Buffer, mode = 0o644): Promise<void> {
-  const temporary = `${path}.tmp`;
-  rmSync(temporary, { force: true });
-  const file = await open(temporary, 'w', mode);
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-}

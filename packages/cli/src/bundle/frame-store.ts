@@ -3,7 +3,8 @@ import { readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliDecompress } from 'node:zlib';
-import { sha256Of, writeWhole } from './bundle-directory.js';
+import { writeWhole } from '../whole-file.js';
+import { sha256Of } from './bundle-directory.js';
 import { compressFrame, type Compression } from './compression.js';
 
 /** A frame that no bundle used for so long is of a version that nobody packs any more. */

@@ -1,9 +1,10 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { downloadModel, modelOfRun, type DownloadedModel, type RoentgenClient } from '@roentgen/client';
 import { UsageError } from '../failure.js';
 import type { Output } from '../output.js';
 import { type CommandContext, connect } from '../session.js';
+import { writeOutput, writeOutputFolder } from '../whole-file.js';
 
 export const MODEL_FORMATS = ['onnx', 'savedmodel', 'safetensors'] as const;
 export type ModelFormat = (typeof MODEL_FORMATS)[number];
@@ -20,14 +21,11 @@ export async function exportModelCommand(context: CommandContext, id: string, { 
   const client = connect(context);
   const modelId = id.startsWith('run_') ? await modelOfRun(client, id, signal) : id;
   const files = await convert(await fetchModel(client, modelId, output, signal), format);
-  const paths: string[] = [];
-  let bytes = 0;
-  for (const [path, content] of files) {
-    const target = join(out, path);
-    await write(target, content);
-    paths.push(target);
-    bytes += content.length;
-  }
+  const [single] = [...files.values()];
+  if (format === 'savedmodel') await writeOutputFolder(out, files);
+  else await writeOutput(out, single!);
+  const paths = [...files.keys()].map((path) => join(out, path));
+  const bytes = [...files.values()].reduce((sum, content) => sum + content.length, 0);
   output.result({ model: modelId, format, out, files: paths, bytes }, () => `${modelId} as ${format} in ${out} (${megabytes(bytes)})`);
 }
 
@@ -67,15 +65,6 @@ async function assertVacant(folder: string): Promise<void> {
     throw new UsageError(`--out ${folder} is not a folder that can be read: a savedmodel is written as a folder.`);
   });
   if (found.length > 0) throw new UsageError(`--out ${folder} is not empty: a savedmodel is written as a folder of its own.`);
-}
-
-async function write(path: string, content: Uint8Array): Promise<void> {
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, content);
-  } catch (error) {
-    throw new UsageError(`Cannot write ${path}: ${error instanceof Error ? error.message : String(error)}.`);
-  }
 }
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

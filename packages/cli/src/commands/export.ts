@@ -1,7 +1,6 @@
-import { writeFile } from 'node:fs/promises';
 import { downloadCsv, type RoentgenClient } from '@roentgen/client';
-import { UsageError } from '../failure.js';
 import { type CommandContext, connect } from '../session.js';
+import { writeOutput } from '../whole-file.js';
 
 /** `roentgen export`: the predictions of a job as a CSV file. */
 export async function exportCommand(context: CommandContext, jobId: string, options: { readonly out: string }): Promise<void> {
@@ -12,10 +11,6 @@ export async function exportCommand(context: CommandContext, jobId: string, opti
 /** Writes the file whole or not at all; gives the number of predictions in it. */
 export async function writeCsv(client: RoentgenClient, jobId: string, path: string, signal?: AbortSignal): Promise<number> {
   const csv = await downloadCsv(client, jobId, signal);
-  try {
-    await writeFile(path, csv);
-  } catch (error) {
-    throw new UsageError(`Cannot write ${path}: ${error instanceof Error ? error.message : String(error)}.`);
-  }
+  await writeOutput(path, csv);
   return csv.trimEnd().split('\n').length - 1;
 }

@@ -7,7 +7,7 @@ import { childRunner } from './child.js';
 import { taskEnvironment } from './environment.js';
 import { cudaFacts, gpusOfDriver, hostFacts } from './facts.js';
 import { outcomeOf, type SelftestOutcome } from './outcome.js';
-import { selftest } from './selftest.js';
+import { isWorthKeeping, selftest } from './selftest.js';
 import type { Task } from './tasks.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -33,8 +33,9 @@ export function libtensorflowOrNull(): ReturnType<typeof locateLibtensorflow> | 
 }
 
 /**
- * The self-test of this machine as this worker would compute on it: the one that was kept, else a new one, which is kept where it passed. One that
- * failed is made again at the next start: what was wrong may have been put right outside of what we can see.
+ * The self-test of this machine as this worker would compute on it: the one that was kept, else a new one, which is kept where it passed as a
+ * whole. One that failed is made again at the next start (what was wrong may have been put right outside of what we can see), and so is one that
+ * was cut off.
  */
 export async function selftestAtStart({ config, environment, logger, signal }: StartOptions): Promise<SelftestOutcome | null> {
   const level = config.selftest;
@@ -70,7 +71,12 @@ export async function selftestAtStart({ config, environment, logger, signal }: S
   const outcome = outcomeOf(report, level, startedAt);
   const { verdict, passed, failed, skipped, seconds } = report;
   logger[verdict === 'PASS' ? 'info' : 'error']({ verdict, passed, failed, skipped, seconds: Math.round(seconds) }, 'the self-test ended');
-  if (verdict === 'PASS') keep(folder, key, outcome, logger);
+  if (!report.complete)
+    logger.warn(
+      { skipped, timeoutMs: config.selftestTimeoutMs },
+      'the time for the self-test was up before everything was tried: it is made again at the next start; give it more with WORKER_SELFTEST_TIMEOUT_MS',
+    );
+  if (isWorthKeeping(report)) keep(folder, key, outcome, logger);
   return outcome;
 }
 

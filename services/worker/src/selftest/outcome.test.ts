@@ -18,7 +18,7 @@ const speed: Check = {
 };
 const report = (...checks: Check[]): SelftestReport => ({
   verdict: 'PASS',
-  ...{ passed: 1, failed: 0, skipped: 0, quick: true, requestedDevice: 'cpu', device: null, memoryScale: 1.5, seconds: 3 },
+  ...{ passed: 1, failed: 0, skipped: 0, quick: true, requestedDevice: 'cpu', device: null, memoryScale: 1.5, complete: true, seconds: 3 },
   libtensorflow: { version: '2.21.0', bindingPath: '/b' },
   host: { name: 'h', cpu: 'c', cores: 1, memoryBytes: 1, freeMemoryBytes: 1, node: 'v20', intraOpThreads: 0, interOpThreads: 0 },
   cuda: { driver: null, visibleDevices: null, deterministicOps: null, xlaFlags: null },

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { checkThat, exitCodeOf } from './check.js';
 import type { TaskResult } from './child.js';
 import { reportText } from './report-text.js';
-import { selftest, type SelftestReport } from './selftest.js';
+import { isWorthKeeping, selftest, type SelftestReport } from './selftest.js';
 import { checksOf, speedCases, type Task, type TaskMessage } from './tasks.js';
 
 const HOST = {
@@ -36,7 +36,10 @@ const checked = (task: Task, failing: readonly string[] = []) =>
   );
 
 /** A machine where everything passes, but for what `answer` says otherwise. */
-function run(answer: (task: Task) => TaskResult | null, options: { device?: 'auto' | 'cpu' | 'cuda'; kind?: 'cpu' | 'cuda' } = {}) {
+function run(
+  answer: (task: Task) => TaskResult | null,
+  options: { device?: 'auto' | 'cpu' | 'cuda'; kind?: 'cpu' | 'cuda'; isTimeUp?: () => boolean } = {},
+) {
   const tasks: Task[] = [];
   const report = selftest({
     device: options.device ?? 'auto',
@@ -45,6 +48,7 @@ function run(answer: (task: Task) => TaskResult | null, options: { device?: 'aut
     host: HOST,
     cuda: CUDA,
     note: () => undefined,
+    isTimeUp: options.isTimeUp ?? (() => false),
     run: (task) => {
       tasks.push(task);
       return Promise.resolve(answer(task) ?? (task.kind === 'device' ? result(found(options.kind ?? 'cpu')) : checked(task)));
@@ -59,6 +63,16 @@ test('a machine where everything passes passes', async () => {
   expect(report).toMatchObject({ verdict: 'PASS', failed: 0, skipped: 0, libtensorflow: { version: '2.21.0' } });
   expect(report.passed).toBe(report.checks.length);
   expect(exitCodeOf(report)).toBe(0);
+});
+
+test('one that was cut off passes with what it tried, and is made again at the next start', async () => {
+  let asked = 0;
+  const { report } = await run(() => null, { isTimeUp: () => ++asked > 2 });
+  expect(report).toMatchObject({ verdict: 'PASS', complete: false });
+  expect(report.skipped).toBeGreaterThan(0);
+  expect(isWorthKeeping(report)).toBe(false);
+  expect(isWorthKeeping((await run(() => null)).report)).toBe(true);
+  expect(isWorthKeeping({ verdict: 'FAIL', complete: true })).toBe(false);
 });
 
 test('one failing check fails the whole and is named with value and bound', async () => {

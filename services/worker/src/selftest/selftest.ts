@@ -31,6 +31,8 @@ export interface SelftestReport extends Summary {
   readonly checks: readonly Check[];
   /** Memory per image as a multiple of what micro-batches are chosen by; null where it was not measured. */
   readonly memoryScale: number | null;
+  /** Whether everything was tried: false where the time was up before. */
+  readonly complete: boolean;
   readonly seconds: number;
 }
 
@@ -50,9 +52,12 @@ export async function selftest(options: SelftestOptions): Promise<SelftestReport
   const found = probed.messages.find((message) => message.type === 'device')?.facts ?? null;
   const gpu = gpuFromLog(probed.stderr);
   add([deviceCheck(found, gpu, requestedDevice, probed)]);
+  let complete = true;
   for (const task of tasksFor(found?.device ?? 'cpu', { quick, libtensorflowPath })) {
-    if (options.isTimeUp?.() === true) add(checksOf(task).map((name) => skipped(name, 'the time for the self-test was up')));
-    else if (found === null) add(checksOf(task).map((name) => skipped(name, 'there is no device to compute on')));
+    if (options.isTimeUp?.() === true) {
+      complete = false;
+      add(checksOf(task).map((name) => skipped(name, 'the time for the self-test was up')));
+    } else if (found === null) add(checksOf(task).map((name) => skipped(name, 'there is no device to compute on')));
     else add(checksFrom(task, await options.run(task)));
   }
   return {
@@ -65,9 +70,14 @@ export async function selftest(options: SelftestOptions): Promise<SelftestReport
     cuda,
     checks,
     memoryScale: memoryScaleOf(checks),
+    complete,
     seconds: elapsed(),
   };
 }
+
+/** Whether a report stands for its machine until something changes: one that was cut off says nothing of what it left out. */
+export const isWorthKeeping = ({ verdict, complete }: Pick<SelftestReport, 'verdict' | 'complete'>): boolean =>
+  verdict === 'PASS' && complete;
 
 function deviceCheck(found: DeviceFacts | null, gpu: TensorFlowGpu | null, requested: DevicePreference, result: TaskResult): Check {
   const bound = requested === 'auto' ? 'a device' : `a device of kind ${requested}`;
