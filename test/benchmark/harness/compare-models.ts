@@ -1,5 +1,5 @@
 import type { BenchmarkOptions, ModelCase } from './arguments.js';
-import { peer, roentgen } from './contestants.js';
+import { peer, roentgen, type PeerName } from './contestants.js';
 import { measure } from './measure.js';
 import { reportCase, type Figure } from './report.js';
 import { say, type CaseResult } from './run-benchmark.js';
@@ -8,7 +8,7 @@ import { say, type CaseResult } from './run-benchmark.js';
 const CLASSES = 1000;
 const LEARNING_RATE = 1e-4;
 
-export type ModelPeer = 'keras' | 'pytorch';
+export type ModelPeer = Exclude<PeerName, 'pillow'>;
 export type ModelMode = 'train-step' | 'inference';
 
 export function modelSetup(mode: ModelMode, { variant, imageSizePx, batchSize }: ModelCase, threads: number) {

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { ensurePeer } from '../../../scripts/setup/peers.mjs';
 import type { ContestantSpec } from './contestant.js';
 
@@ -24,8 +24,17 @@ export function roentgen(
   };
 }
 
+/** Whose packages each peer uses, in the order in which Python looks. onnxruntime runs what PyTorch exports. */
+const PACKAGES_OF = {
+  keras: ['keras'],
+  pytorch: ['pytorch'],
+  pillow: ['pillow'],
+  onnxruntime: ['onnxruntime', 'pytorch'],
+} as const;
+export type PeerName = keyof typeof PACKAGES_OF;
+
 /** A peer of test/benchmark/peers, with its packages, which are installed on first use. */
-export async function peer<N extends 'keras' | 'pytorch' | 'pillow'>(name: N, setup: Setup): Promise<ContestantSpec & { name: N }> {
+export async function peer<N extends PeerName>(name: N, setup: Setup): Promise<ContestantSpec & { name: N }> {
   return {
     name,
     command: 'python3',
@@ -35,6 +44,8 @@ export async function peer<N extends 'keras' | 'pytorch' | 'pillow'>(name: N, se
   };
 }
 
-export async function pythonEnvironment(name: 'keras' | 'pytorch' | 'pillow'): Promise<Record<string, string>> {
-  return { ...CPU_ONLY, PYTHONPATH: await ensurePeer(name), PYTHONNOUSERSITE: '1', PYTHONDONTWRITEBYTECODE: '1' };
+export async function pythonEnvironment(name: PeerName): Promise<Record<string, string>> {
+  const folders: string[] = [];
+  for (const packages of PACKAGES_OF[name]) folders.push(await ensurePeer(packages));
+  return { ...CPU_ONLY, PYTHONPATH: folders.join(delimiter), PYTHONNOUSERSITE: '1', PYTHONDONTWRITEBYTECODE: '1' };
 }
