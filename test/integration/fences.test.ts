@@ -26,12 +26,33 @@ import { postgresRunBook } from '../testkit/run-book.js';
  */
 const UNDER_THE_RUNS_LOCK = 'decided on the state of the run in the same transaction, under its lock: tried below';
 const UNDER_THE_CHUNKS_TOKEN = 'in the transaction of finish_chunk, which takes the token: tried below';
+const IN_A_HELD_PASS = 'in a transaction that holds the row of its pass: holder and generation are tried in janitor-takeover.test.ts';
 const ONE_COMMAND = 'a command of a user: one transaction, under the lock of what it is about';
 const WRITES: Readonly<Record<string, string>> = {
   start_attempt: UNDER_THE_RUNS_LOCK,
   advance_attempt: UNDER_THE_RUNS_LOCK,
   end_attempt: UNDER_THE_RUNS_LOCK,
   settle_micro_batch: UNDER_THE_RUNS_LOCK,
+  claim_checkpoint_keys: UNDER_THE_RUNS_LOCK,
+  claim_object_keys: 'takes objects off the list of the janitor; refused while one is being removed: tried in janitor-race.test.ts',
+  postpone_chunk: 'token: tried below',
+  begin_janitor_pass: 'under a lock, only where none was begun within the interval',
+  claim_janitor_pass: 'under a lock, only where no other holds one: tried in janitor-takeover.test.ts',
+  release_janitor_pass: 'holder of the lease',
+  advance_janitor_pass: IN_A_HELD_PASS,
+  finish_janitor_pass: IN_A_HELD_PASS,
+  add_janitor_findings: IN_A_HELD_PASS,
+  note_object_removals: IN_A_HELD_PASS,
+  spare_objects: IN_A_HELD_PASS,
+  mark_objects_removing: IN_A_HELD_PASS,
+  mark_objects_removed: IN_A_HELD_PASS,
+  remove_checkpoint: `${IN_A_HELD_PASS}; only what no row refers to`,
+  remove_image: `${IN_A_HELD_PASS}; only what no row refers to`,
+  expire_uploads: `${IN_A_HELD_PASS}; only where nothing was made of the upload`,
+  forget_expired_files: IN_A_HELD_PASS,
+  forget_removed_objects: 'a record that is old, by the clock of Postgres',
+  forget_janitor_passes: 'a record that is old, by the clock of Postgres',
+  request_janitor_pass: ONE_COMMAND,
   explain_wait: 'only while it is queued; says why it waits, decides nothing',
   register_worker_selftest: 'of the worker itself, once per process',
   open_attempt: UNDER_THE_RUNS_LOCK,
@@ -163,7 +184,9 @@ test('every statement that writes is known here, with what fences it', async () 
   const sources = await Promise.all((await readdir(folder)).map((name) => readFile(new URL(name, folder), 'utf8')));
   const statements = sources.flatMap((source) => [...source.matchAll(/\.query\(\s*'([a-z_]+)',\s*[`'](.*?)[`'],?\s*[[)]/gs)]);
   const writing = statements.filter(([, , sql]) =>
-    /^\s*(with\b.*\b(insert into|update)\b(?! of)|update|insert|delete)|\bappend_run_events\(/is.test(sql ?? ''),
+    /^\s*(with\b.*\b(insert into|update)\b(?! of)|update|insert|delete)|\b(append_run_events|claim_object_keys|remove_unreferenced_\w+)\(/is.test(
+      sql ?? '',
+    ),
   );
   expect(writing.map(([, name]) => name).sort()).toEqual(Object.keys(WRITES).sort());
 });
@@ -285,6 +308,7 @@ describe('a worker whose chunk was given to another', () => {
     await changesNothing(async () => {
       expect(await database.transaction('finish', (tx) => chunks.finish(tx, chunkId, oldToken, null))).toBeNull();
       expect(await chunks.giveBack(chunkId, oldToken, 10)).toBe(false);
+      expect(await chunks.postpone(chunkId, oldToken)).toBe(false);
       await chunks.renew([{ chunkId, token: oldToken }], 600_000);
       expect(await chunks.claim(chunkId, newId('wkr'), randomUUID(), 60_000)).toBeNull();
       expect(await database.transaction('give-up', (tx) => chunks.giveUp(tx, chunkId, { code: 'X', message: 'm' }))).toBeNull();

@@ -170,6 +170,17 @@ export class ChunkStore {
     return rows.length > 0;
   }
 
+  /** Puts a chunk back to be announced again in a while; the try does not count. False when the token is no longer its own. */
+  async postpone(chunkId: ChunkId, token: string): Promise<boolean> {
+    const rows = await this.db.query(
+      'postpone_chunk',
+      `update chunks set status = 'PENDING', token = null, lease_until = null, announced_at = now(), claims = greatest(0, claims - 1)
+        where id = $1 and status = 'CLAIMED' and token = $2 returning id`,
+      [uuidOf(chunkId), token],
+    );
+    return rows.length > 0;
+  }
+
   /** Ends a chunk that nobody has and that was claimed too often; null when somebody has it by now, or it has ended. */
   async giveUp(tx: Queryable, chunkId: ChunkId, failure: { code: string; message: string }): Promise<ClaimedChunk | null> {
     const rows = await tx.query(

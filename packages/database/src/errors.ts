@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { UnavailableError, coerceError } from '@roentgen/domain';
+import { ConflictError, UnavailableError, coerceError } from '@roentgen/domain';
 
 /**
  * SQLSTATEs of a server that is going, coming or full (connections, disk, memory), of sessions that it ended, and of statements that others were in the way
@@ -10,9 +10,16 @@ const AWAY_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 
 /** The driver tells a lost connection by its text alone. */
 const AWAY_TEXTS = /Connection terminated|connection error and is not queryable|timeout exceeded when trying to connect|Query read timeout/;
 
-/** The driver's error in our terms: UnavailableError when the server could not be reached or went away, else what was thrown. */
+/** What is to be referred to is being removed from the store. Nothing was written; once it is gone, the same bytes can be stored again. */
+export class ObjectInRemovalError extends ConflictError {}
+
+/** As claim_object_keys raises it. */
+const IN_REMOVAL_STATE = 'RJ001';
+
+/** The driver's error in our terms: UnavailableError when the server could not be reached or went away, ObjectInRemovalError, else what was thrown. */
 export function translateError(thrown: unknown, host: string): Error {
   const error = coerceError(thrown);
+  if (error instanceof pg.DatabaseError && error.code === IN_REMOVAL_STATE) return inRemoval(error);
   if (!isAway(error)) return error;
   const message = `Postgres at ${host} does not answer (${error.message || 'no connection'}). Reconnecting goes on; try again, or start it.`;
   return new UnavailableError(message, { host }, { cause: error });
@@ -21,4 +28,13 @@ export function translateError(thrown: unknown, host: string): Error {
 function isAway(error: Error): boolean {
   if (error instanceof pg.DatabaseError) return AWAY_STATES.test(error.code ?? '');
   return ('code' in error && AWAY_CODES.has(String(error.code))) || AWAY_TEXTS.test(error.message);
+}
+
+function inRemoval(cause: pg.DatabaseError): ObjectInRemovalError {
+  const key = cause.detail ?? '';
+  return new ObjectInRemovalError(
+    `The object ${key} has just been removed, because nothing referred to it for long, or is about to be. Try again in a few minutes.`,
+    { key },
+    { cause },
+  );
 }

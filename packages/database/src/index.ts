@@ -1,4 +1,5 @@
 export * from './database.js';
+export { ObjectInRemovalError } from './errors.js';
 export { MigrationMismatchError } from './migrate.js';
 export * from './chunk-store.js';
 export * from './chunk-work-store.js';
@@ -11,8 +12,12 @@ export * from './worker-exclusion-store.js';
 export * from './worker-presence-store.js';
 export * from './dataset-store.js';
 export * from './idempotency-store.js';
+export * from './janitor-pass-store.js';
+export * from './janitor-work-store.js';
 export * from './metric-store.js';
 export * from './model-store.js';
+export * from './object-reference-store.js';
+export * from './object-removal-store.js';
 export * from './page.js';
 export * from './prediction-store.js';
 export * from './run-store.js';

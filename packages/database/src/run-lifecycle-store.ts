@@ -3,6 +3,7 @@ import {
   ENDED_ATTEMPTS_KEPT,
   ENDED_ATTEMPT_STATUSES,
   FAILURE_CAUSES,
+  ConflictError,
   RUN_STATUSES,
   assertNever,
   idColumn,
@@ -199,6 +200,21 @@ async function settleMicroBatch(tx: Queryable, runId: RunId, microBatchSize: num
 /** Makes a checkpoint the one that the run goes on from. A repeated step (after a resume) replaces the pointer of the earlier one. */
 async function addCheckpoint(tx: Queryable, runId: RunId, change: Extract<RunChange, { kind: 'ADD_CHECKPOINT' }>): Promise<unknown[]> {
   const { checkpoint, attemptId } = change;
+  // Keys of checkpoints are used once: what the janitor has taken away does not come back.
+  const gone = await tx.query(
+    'claim_checkpoint_keys',
+    `select claim_object_keys as key from claim_object_keys(array[$1::text, regexp_replace($1, '\\.safetensors$', '.json')])`,
+    [checkpoint.objectKey],
+  );
+  if (gone.length > 0) {
+    throw new ConflictError(
+      `Checkpoint ${checkpoint.checkpointId} was removed from the store, because no attempt of its run was under way.`,
+      {
+        checkpointId: checkpoint.checkpointId,
+        objectKey: checkpoint.objectKey,
+      },
+    );
+  }
   return await tx.query(
     'add_checkpoint',
     `with added as (

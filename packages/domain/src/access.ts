@@ -30,6 +30,8 @@ const LEAST_ROLE = {
   'run:start': 'trainer',
   'run:control': 'trainer',
   'worker:control': 'admin',
+  'janitor:read': 'admin',
+  'janitor:run': 'admin',
   'token:read': 'admin',
   'token:write': 'admin',
 } as const satisfies Record<string, Role>;

@@ -22,6 +22,7 @@ export type WeightSetId = Id<'wts'>;
 export type ChunkId = Id<'chk'>;
 export type WorkerId = Id<'wkr'>;
 export type CoordinatorId = Id<'crd'>;
+export type JanitorPassId = Id<'jan'>;
 
 const HEX32 = /^[0-9a-f]{32}$/;
 

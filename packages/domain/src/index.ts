@@ -17,6 +17,7 @@ export * from './access.js';
 export * from './entities.js';
 export * from './errors.js';
 export * from './ids.js';
+export * from './janitor.js';
 export * from './lifecycle/index.js';
 export * from './memory-model.js';
 export * from './metrics.js';

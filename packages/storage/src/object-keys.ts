@@ -1,6 +1,7 @@
 import {
   InvalidInputError,
   Sha256Schema,
+  isId,
   parseId,
   type CheckpointId,
   type PredictionJobId,
@@ -26,8 +27,54 @@ export const objectKeys = {
     `${project(projectId)}/runs/${parseId('run', runId)}/checkpoints/${parseId('ckp', checkpointId)}.safetensors`,
   /** `….json` beside the `….safetensors` of a checkpoint. */
   checkpointDescription: (checkpointKey: string) => checkpointKey.replace(/\.safetensors$/, '.json'),
+  /** What all keys of a project begin with, except those below `staging/`. */
+  projectPrefix: (projectId: ProjectId) => `${project(projectId)}/`,
+  /** What all keys of files that nobody has looked at yet begin with. */
+  stagingPrefix: 'staging/',
   predictionsCsv: (projectId: ProjectId, jobId: PredictionJobId) => `${project(projectId)}/predictions/${parseId('pred', jobId)}.csv`,
 } as const;
+
+/** What a key names. */
+export type ObjectName =
+  | { readonly kind: 'staging'; readonly uploadId: UploadId; readonly ordinal: number }
+  | { readonly kind: 'image' | 'weights' | 'manifest'; readonly projectId: ProjectId; readonly sha256: string }
+  | {
+      readonly kind: 'checkpoint' | 'checkpoint-description';
+      readonly projectId: ProjectId;
+      readonly runId: RunId;
+      readonly checkpointId: CheckpointId;
+    }
+  | { readonly kind: 'predictions'; readonly projectId: ProjectId; readonly jobId: PredictionJobId };
+
+const CONTENT_KINDS = [
+  { kind: 'image', form: /^objects\/([0-9a-f]{64})$/ },
+  { kind: 'weights', form: /^weights\/([0-9a-f]{64})\.safetensors$/ },
+  { kind: 'manifest', form: /^manifests\/([0-9a-f]{64})\.jsonl$/ },
+] as const;
+
+/** The opposite of `objectKeys`; null for a key that none of them gives. */
+export function parseObjectKey(key: string): ObjectName | null {
+  const [, uploadId, ordinal] = /^staging\/([^/]+)\/(0|[1-9]\d{0,14})$/.exec(key) ?? [];
+  if (uploadId !== undefined) return isId('upl', uploadId) ? { kind: 'staging', uploadId, ordinal: Number(ordinal) } : null;
+  const [, projectId, rest] = /^projects\/([^/]+)\/(.+)$/.exec(key) ?? [];
+  if (projectId === undefined || rest === undefined || !isId('prj', projectId)) return null;
+  for (const { kind, form } of CONTENT_KINDS) {
+    const sha256 = form.exec(rest)?.[1];
+    if (sha256 !== undefined) return { kind, projectId, sha256 };
+  }
+  return parseCheckpoint(projectId, rest) ?? parsePredictions(projectId, rest);
+}
+
+function parseCheckpoint(projectId: ProjectId, rest: string): ObjectName | null {
+  const [, runId, checkpointId, ending] = /^runs\/([^/]+)\/checkpoints\/([^/]+)\.(safetensors|json)$/.exec(rest) ?? [];
+  if (runId === undefined || checkpointId === undefined || !isId('run', runId) || !isId('ckp', checkpointId)) return null;
+  return { kind: ending === 'json' ? 'checkpoint-description' : 'checkpoint', projectId, runId, checkpointId };
+}
+
+function parsePredictions(projectId: ProjectId, rest: string): ObjectName | null {
+  const jobId = /^predictions\/([^/]+)\.csv$/.exec(rest)?.[1];
+  return jobId !== undefined && isId('pred', jobId) ? { kind: 'predictions', projectId, jobId } : null;
+}
 
 const project = (projectId: ProjectId) => `projects/${parseId('prj', projectId)}`;
 

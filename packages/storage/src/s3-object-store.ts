@@ -150,7 +150,7 @@ export class S3ObjectStore implements ObjectStore {
   }
 }
 
-function clientFor(endpoint: string, variable: string, { region, accessKey, secretKey }: S3Options): Client {
+export function clientFor(endpoint: string, variable: string, { region, accessKey, secretKey }: S3Options): Client {
   const url = parseEndpoint(endpoint, variable);
   const secure = url.protocol === 'https:';
   const { transport, agent } = createTransport(secure);

@@ -6,6 +6,7 @@ import {
   STORE_VARIABLES,
   integer,
   natsConfig,
+  oneOf,
   postgresConfig,
   readVariables,
   storeConfig,
@@ -25,6 +26,21 @@ export const COORDINATOR_VARIABLES = {
   COORDINATOR_MAX_RUNS: integer('runs that one coordinator owns at most', 200, { min: 1, max: 10_000 }),
   COORDINATOR_CHUNK_LEASE_MS: integer('lease of a chunk; prolonged while its worker works on it', 600_000, { min: 1_000, max: 86_400_000 }),
   COORDINATOR_CHUNK_MAX_CLAIMS: integer('tries that a chunk gets before it fails', 3, { min: 1, max: 100 }),
+  COORDINATOR_JANITOR: oneOf(
+    'what passes of the janitor do that nobody asked for: delete, or only say what they would',
+    ['delete', 'dry-run', 'off'],
+    'delete',
+  ),
+  COORDINATOR_JANITOR_INTERVAL_MS: integer('pause between the beginnings of two such passes', 3_600_000, {
+    min: 1_000,
+    max: 2_592_000_000,
+  }),
+  COORDINATOR_JANITOR_GRACE_MS: integer('how long an object that no row refers to stays in the store', 86_400_000, {
+    min: 60_000,
+    max: 2_592_000_000,
+  }),
+  COORDINATOR_KEEP_LAST_CHECKPOINTS: integer('newest checkpoints of a run that stay', 3, { min: 1, max: 1_000_000 }),
+  COORDINATOR_KEEP_BEST_CHECKPOINTS: integer('checkpoints of a run that stay for their low validation loss', 1, { min: 0, max: 1_000_000 }),
 } as const;
 
 /** @throws ConfigError listing every problem */
@@ -48,6 +64,12 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       chunkLeaseMs: v.COORDINATOR_CHUNK_LEASE_MS,
       chunkMaxClaims: v.COORDINATOR_CHUNK_MAX_CLAIMS,
       workerLostMs: v.COORDINATOR_WORKER_LOST_MS,
+    },
+    janitor: {
+      intervalMs: v.COORDINATOR_JANITOR === 'off' ? 0 : v.COORDINATOR_JANITOR_INTERVAL_MS,
+      automaticMode: v.COORDINATOR_JANITOR === 'delete' ? ('DELETE' as const) : ('DRY_RUN' as const),
+      graceMs: v.COORDINATOR_JANITOR_GRACE_MS,
+      retention: { keepLast: v.COORDINATOR_KEEP_LAST_CHECKPOINTS, keepBest: v.COORDINATOR_KEEP_BEST_CHECKPOINTS },
     },
   };
 }

@@ -3,6 +3,10 @@ import {
   ChunkWorkStore,
   Database,
   EventStore,
+  JanitorPassStore,
+  JanitorWorkStore,
+  ObjectReferenceStore,
+  ObjectRemovalStore,
   RecorderStore,
   RefusedBatchStore,
   RunLeaseStore,
@@ -14,8 +18,9 @@ import {
 import { newId, systemClock, type Clock, type CoordinatorId, type ObjectStore } from '@roentgen/domain';
 import { createLogger, type Logger } from '@roentgen/logger';
 import { Bus } from '@roentgen/messaging';
-import { S3ObjectStore } from '@roentgen/storage';
+import { S3ObjectInventory, S3ObjectStore } from '@roentgen/storage';
 import type { CoordinatorConfig } from './config.js';
+import { Janitor } from './janitor/janitor.js';
 import { LivePublisher } from './recording/live-publisher.js';
 import { Recorder } from './recording/recorder.js';
 import { PostgresRunBook } from './runs/postgres-run-book.js';
@@ -38,7 +43,12 @@ export interface CoordinatorContext {
   readonly presence: WorkerPresenceStore;
   readonly chunks: ChunkDesk;
   readonly predictions: PredictionFinisher;
+  readonly janitor: Janitor;
 }
+
+/** A pass of the janitor stays this long with a coordinator that has gone silent; a step takes seconds. */
+const JANITOR_LEASE_MS = 60_000;
+const JANITOR_LIMITS = { pageSize: 1_000, maxFindings: 100_000 };
 
 /** Puts the coordinator together; waits for Postgres, NATS and the store. @throws UnavailableError naming the part that is not there */
 export async function createContext(config: CoordinatorConfig): Promise<CoordinatorContext> {
@@ -68,6 +78,7 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
   const chunkStore = new ChunkStore(database);
   const chunkWork = new ChunkWorkStore(database);
   const presence = new WorkerPresenceStore(database);
+  const removals = new ObjectRemovalStore(database);
   return {
     id,
     config,
@@ -98,10 +109,25 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
       chunks: chunkStore,
       work: chunkWork,
       weights: new WeightSetStore(database),
+      removals,
+      objects,
       logger,
       clock,
       options: config.work,
     }),
     predictions: new PredictionFinisher({ work: chunkWork, objects, logger }),
+    janitor: new Janitor({
+      id,
+      database,
+      passes: new JanitorPassStore(database),
+      removals,
+      work: new JanitorWorkStore(database),
+      references: new ObjectReferenceStore(database),
+      inventory: new S3ObjectInventory(config.store),
+      objects,
+      clock,
+      logger,
+      options: { ...config.janitor, ...JANITOR_LIMITS, leaseMs: JANITOR_LEASE_MS },
+    }),
   };
 }

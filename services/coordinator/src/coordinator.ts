@@ -20,12 +20,13 @@ export class Coordinator {
   private readonly loops: Loop[];
 
   private constructor(private readonly context: CoordinatorContext) {
-    const { scheduler, chunks, predictions, logger, config } = context;
+    const { scheduler, chunks, predictions, janitor, logger, config } = context;
     this.loops = [
       new Loop('runs', config.tickMs, () => scheduler.tick(), logger),
       new Loop('chunks', config.tickMs, () => chunks.announce(), logger),
       new Loop('broker', Math.min(config.tickMs, BROKER_WATCH_MS), () => Promise.resolve(scheduler.watchBroker()), logger),
       new Loop('predictions', config.tickMs, () => predictions.finishAll(), logger),
+      new Loop('janitor', config.tickMs, () => janitor.turn(), logger),
     ];
   }
 
@@ -71,8 +72,11 @@ export class Coordinator {
     this.state = 'closed';
     for (const subscription of this.subscriptions) subscription.unsubscribe();
     await Promise.all(this.loops.map((loop) => loop.stop()));
-    const { scheduler, bus, database, logger } = this.context;
+    const { scheduler, janitor, bus, database, logger } = this.context;
     await scheduler.release().catch((err: unknown) => logger.warn({ err }, 'leases were not released; they run out by themselves'));
+    await janitor
+      .release()
+      .catch((err: unknown) => logger.warn({ err }, "the janitor's pass was not released; another goes on with it later"));
     await bus.close();
     await database.close();
   }

@@ -9,6 +9,7 @@ import {
   IdempotencyStore,
   MetricStore,
   ModelStore,
+  ObjectRemovalStore,
   PredictionStore,
   RunLifecycleStore,
   RunStore,
@@ -109,7 +110,10 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
   const resolvers = [
     new AccessResolver(access),
     new UploadResolver(new UploadService(stores.uploads, stores.chunks, store, shared.announcer, repeatable)),
-    new DatasetResolver(datasets, new FinalizeDataset(stores.uploads, stores.datasets, store, repeatable)),
+    new DatasetResolver(
+      datasets,
+      new FinalizeDataset(stores.uploads, stores.datasets, store, repeatable, new ObjectRemovalStore(database)),
+    ),
     new DatasetVersionResolver(datasets),
     new TrainingRunResolver(
       runs,

@@ -1,6 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import type { ChunkStore, ChunkWorkStore, ClaimedChunk, Database, Queryable, WeightSetStore } from '@roentgen/database';
-import { ConflictError, StaleTokenError, assertNever, type ChunkId, type Clock, type WeightSetId } from '@roentgen/domain';
+import {
+  ObjectInRemovalError,
+  type ChunkStore,
+  type ChunkWorkStore,
+  type ClaimedChunk,
+  type Database,
+  type ObjectRemovalStore,
+  type Queryable,
+  type WeightSetStore,
+} from '@roentgen/database';
+import {
+  ConflictError,
+  StaleTokenError,
+  assertNever,
+  type ChunkId,
+  type Clock,
+  type ObjectStore,
+  type WeightSetId,
+} from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { Bus } from '@roentgen/messaging';
 import type { ChunkClaim, ChunkOutcome, ChunkResult, ChunkWork } from '@roentgen/protocol';
@@ -19,6 +36,8 @@ interface Parts {
   readonly chunks: ChunkStore;
   readonly work: ChunkWorkStore;
   readonly weights: WeightSetStore;
+  readonly removals: ObjectRemovalStore;
+  readonly objects: Pick<ObjectStore, 'stat'>;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly options: { readonly chunkLeaseMs: number; readonly chunkMaxClaims: number; readonly workerLostMs: number };
@@ -75,12 +94,20 @@ export class ChunkDesk {
       logger.warn({ chunkId, code: outcome.code, reason: outcome.message }, 'chunk given back');
       return { recorded: true };
     }
-    await database.transaction('record_chunk_result', async (tx) => {
-      const failure = outcome.kind === 'failed' ? { code: outcome.code, message: outcome.message } : null;
-      const chunk = await chunks.finish(tx, chunkId, token, failure);
-      if (chunk === null) throw staleChunk(result);
-      await this.apply(tx, chunk, outcome);
-    });
+    try {
+      await database.transaction('record_chunk_result', async (tx) => {
+        const failure = outcome.kind === 'failed' ? { code: outcome.code, message: outcome.message } : null;
+        const chunk = await chunks.finish(tx, chunkId, token, failure);
+        if (chunk === null) throw staleChunk(result);
+        await this.claimObjects(tx, chunk, outcome);
+        await this.apply(tx, chunk, outcome);
+      });
+    } catch (thrown) {
+      if (!(thrown instanceof ObjectInRemovalError)) throw thrown;
+      // Nobody's fault: the work is done again in a while, and stores its objects anew.
+      await chunks.postpone(chunkId, token);
+      logger.warn({ chunkId, reason: thrown.message }, 'chunk postponed');
+    }
     return { recorded: true };
   }
 
@@ -121,6 +148,25 @@ export class ChunkDesk {
       return { ...common, from: { kind: 'upload', stagingKey: objectKeys.staging(uploadId, 0), declaredBytes: declaredBytes ?? 0 } };
     }
     return { ...common, from: url === null ? { kind: 'catalogue' } : { kind: 'url', url } };
+  }
+
+  /**
+   * Before rows refer to what a worker has stored, or found stored: the janitor must not be about to remove it, and must not have since the worker looked.
+   * @throws ObjectInRemovalError
+   */
+  private async claimObjects(tx: Queryable, { projectId }: ClaimedChunk, outcome: ChunkOutcome): Promise<void> {
+    const keys =
+      outcome.kind === 'inspected'
+        ? outcome.files.flatMap(({ image }) => (image === null ? [] : [objectKeys.image(projectId, image.sha256)]))
+        : outcome.kind === 'weights-imported'
+          ? [objectKeys.weights(projectId, outcome.weights.sha256)]
+          : [];
+    if (keys.length === 0) return;
+    for (const key of await this.parts.removals.claim(tx, keys)) {
+      if ((await this.parts.objects.stat(key)) === null) {
+        throw new ObjectInRemovalError(`The object ${key} was removed after a worker had found it: it is stored again.`, { key });
+      }
+    }
   }
 
   /** The caller has ended the chunk in this transaction. @throws ConflictError when the result is not about each of the chunk's rows, once */

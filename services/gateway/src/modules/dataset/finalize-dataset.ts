@@ -1,6 +1,7 @@
-import type { DatasetStore, DatasetVersionRecord, NewDatasetVersion, UploadStore } from '@roentgen/database';
+import type { DatasetStore, DatasetVersionRecord, NewDatasetVersion, ObjectRemovalStore, Queryable, UploadStore } from '@roentgen/database';
 import { classesOf, encodeManifest, parseManifest, splitByPatient } from '@roentgen/datasets';
 import {
+  ConflictError,
   NotFoundError,
   newId,
   parseId,
@@ -27,6 +28,7 @@ export class FinalizeDataset {
     private readonly datasets: DatasetStore,
     private readonly store: ObjectStore,
     private readonly repeatable: Repeatable,
+    private readonly removals: ObjectRemovalStore,
   ) {}
 
   run(actor: Actor, input: FinalizeDatasetInput): Promise<FinalizeDatasetPayload> {
@@ -68,9 +70,17 @@ export class FinalizeDataset {
       const dataset = await this.datasets.ensure(tx, { id: newId('ds'), projectId: actor.projectId, name, createdBy: actor.tokenId });
       const same = await this.datasets.findVersionByManifest(tx, dataset.id, version.manifestSha256);
       if (same !== null) return same.id;
+      await this.claimManifest(tx, version.manifestKey);
       await this.datasets.addVersion(tx, { ...version, datasetId: dataset.id }, entries);
       return version.id;
     });
+  }
+
+  /** @throws ConflictError when the janitor is about to remove the manifest, or has since it was stored */
+  private async claimManifest(tx: Queryable, key: string): Promise<void> {
+    const [removedOnce] = await this.removals.claim(tx, [key]);
+    if (removedOnce === undefined || (await this.store.stat(key)) !== null) return;
+    throw new ConflictError('The manifest was removed while the dataset was finalized. Finalize it again.', { key });
   }
 
   private async usableFiles(actor: Actor, uploadId: UploadId, input: FinalizeDatasetInput): Promise<LabelledFile[]> {

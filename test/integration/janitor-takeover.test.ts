@@ -1,0 +1,86 @@
+import { expect, test, vi } from 'vitest';
+import { UnavailableError, newId, uuidOf } from '@roentgen/domain';
+import { objectKeys } from '@roentgen/storage';
+import { hash, useJanitor } from './janitor-harness.js';
+
+const harness = useJanitor();
+const expire = () => harness.sql(`update janitor_passes set lease_until = now() - interval '1 second' where status = 'RUNNING'`);
+
+test('of several coordinators one makes the pass; one that stands still loses it, and writes nothing when it wakes up', async () => {
+  const seeded = await harness.project();
+  const orphan = await harness.put(objectKeys.image(seeded.projectId, hash('orphan')));
+  const id = await harness.request(seeded, 'DELETE');
+  let wakeUp: () => void = () => undefined;
+  let standsStill: () => void = () => undefined;
+  const still = new Promise<void>((resolve) => (standsStill = resolve));
+  const awake = new Promise<void>((resolve) => (wakeUp = resolve));
+  const { inventory } = harness;
+  const list = inventory.list.bind(inventory);
+  const spy = vi.spyOn(inventory, 'list').mockImplementationOnce(async (...given) => {
+    const objects = await list(...given);
+    standsStill();
+    await awake;
+    return objects;
+  });
+
+  const first = harness.janitor().turn();
+  await still;
+  // While its lease lasts, the others leave it alone.
+  await harness.janitor().turn();
+  expect((await harness.result(seeded, id)).pass.status).toBe('RUNNING');
+  expect(await harness.store.stat(orphan)).not.toBeNull();
+
+  await expire();
+  await harness.turns(id, harness.janitor());
+  spy.mockRestore();
+  const state = () => Promise.all([harness.result(seeded, id), harness.sql('select * from object_removals'), harness.keys(seeded)]);
+  const done = await state();
+  expect(done[0]).toMatchObject({ pass: { status: 'SUCCEEDED' }, findings: [{ key: orphan, action: 'REMOVED' }] });
+
+  wakeUp();
+  await first;
+  expect(await state()).toEqual(done);
+});
+
+test('what one has begun another sees through, after it was closed', async () => {
+  const seeded = await harness.project();
+  await harness.run(seeded, [1, 2, 3, 4, 5]);
+  const id = await harness.request(seeded, 'DELETE');
+  const leaving = newId('crd');
+  expect(await harness.passes.claim(leaving, 60_000)).toMatchObject({ passId: id, generation: 1 });
+  expect(await harness.passes.claim(newId('crd'), 60_000)).toBeNull();
+  await harness.passes.release(leaving);
+  await harness.turns(id, harness.janitor());
+  expect((await harness.result(seeded, id)).findings).toHaveLength(4);
+});
+
+test('a pass over everything is begun once an interval, whoever asks', async () => {
+  await Promise.all(Array.from({ length: 5 }, () => harness.passes.beginAutomatic('DRY_RUN', 3_600_000)));
+  const open = () => harness.sql('select id, mode from janitor_passes where project_id is null');
+  expect(await open()).toHaveLength(1);
+  const janitor = harness.janitor();
+  await vi.waitFor(async () => {
+    await janitor.turn();
+    expect(await harness.sql(`select from janitor_passes where status in ('QUEUED', 'RUNNING')`)).toEqual([]);
+  });
+  await harness.passes.beginAutomatic('DRY_RUN', 3_600_000);
+  expect(await open()).toHaveLength(1);
+  await harness.sql(`update janitor_passes set created_at = created_at - interval '1 hour'`);
+  await harness.passes.beginAutomatic('DELETE', 3_600_000);
+  expect(await open()).toHaveLength(2);
+});
+
+test('a pass that cannot be made ends with the reason; one whose store is away waits and goes on', async () => {
+  const seeded = await harness.project();
+  const id = await harness.request(seeded, 'DRY_RUN');
+  const { inventory } = harness;
+  const away = vi.spyOn(inventory, 'list').mockRejectedValueOnce(new UnavailableError('the store is away'));
+  await expect(harness.janitor().turn()).rejects.toThrow('the store is away');
+  away.mockRestore();
+  await expire();
+  const spy = vi.spyOn(inventory, 'list').mockRejectedValue(new TypeError('the listing makes no sense'));
+  await harness.turns(id, harness.janitor());
+  spy.mockRestore();
+  expect((await harness.result(seeded, id)).pass).toMatchObject({ status: 'FAILED', errorMessage: 'the listing makes no sense' });
+  expect(await harness.sql('select from janitor_passes where id = $1 and lease_holder is null', uuidOf(id))).toHaveLength(1);
+});
