@@ -373,6 +373,19 @@ describe('bad input', () => {
     ]);
   });
 
+  test('all of this leaves nothing in the store that nobody needs but files as they were sent, which the janitor removes when told to', async () => {
+    const kinds = (run: { stdout: string }) => [
+      ...new Set((JSON.parse(run.stdout) as { findings: { kind: string; action: string }[] }).findings.map((f) => `${f.kind} ${f.action}`)),
+    ];
+    const said = await shell(['janitor', '--json']);
+    expect(said.exitCode).toBe(0);
+    expect(kinds(said)).toEqual(['SPENT_UPLOAD REMOVE']);
+    const done = await shell(['janitor', '--delete', '--json']);
+    expect(kinds(done)).toEqual(['SPENT_UPLOAD REMOVED']);
+    const after = await shell(['janitor']);
+    expect(after).toMatchObject({ exitCode: 0, stdout: 'Would go: 0 objects, 0 bytes\n' });
+  });
+
   test('whoever has no token, or a wrong one, gets nothing', async () => {
     expect(await runCli(['runs'], { ROENTGEN_URL: system.url, ROENTGEN_TOKEN: 'wrong' })).toMatchObject({ exitCode: 3, stdout: '' });
     expect(await runCli(['runs'], { ROENTGEN_URL: 'http://127.0.0.1:9/graphql', ROENTGEN_TOKEN: 'x' })).toMatchObject({ exitCode: 3 });

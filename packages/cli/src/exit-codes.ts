@@ -14,5 +14,5 @@ Exit codes:
   1    failed
   2    bad usage or bad input
   3    the API cannot be reached, or refuses the token
-  4    the training run, prediction job or import of weights failed
+  4    the training run, prediction job, import of weights or janitor pass failed
   130  interrupted`;

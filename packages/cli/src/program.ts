@@ -5,6 +5,7 @@ import { cancelCommand } from './commands/cancel.js';
 import { exportModelCommand, MODEL_FORMATS, type ModelFormat } from './commands/export-model.js';
 import { exportCommand } from './commands/export.js';
 import { importCommand } from './commands/import.js';
+import { janitorCommand } from './commands/janitor.js';
 import { datasetsCommand, runsCommand, workersCommand } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
 import { selftestCommand } from './commands/selftest.js';
@@ -43,6 +44,7 @@ export function createProgram(host: Host): Command {
   addModelCommands(program, context);
   addPredictionCommands(program, context);
   addTokenCommands(program, context);
+  addJanitor(program, context);
   return prepared(program, host);
 }
 
@@ -245,6 +247,14 @@ function addTokenCommands(program: Command, context: () => CommandContext): void
     .description('end a token at once')
     .argument('<token>', 'tok_…')
     .action((token: string) => revokeTokenCommand(context(), token));
+}
+
+function addJanitor(program: Command, context: () => CommandContext): void {
+  program
+    .command('janitor')
+    .description('say which objects in the store nobody needs, and which are missing; exit code 1 when some are')
+    .option('--delete', 'remove what nobody needs; without it nothing is changed')
+    .action((options) => janitorCommand(context(), options));
 }
 
 const limit = (): Option => new Option('--limit <n>', 'rows at most').argParser(wholeNumber({ min: 1, max: 100 })).default(20);

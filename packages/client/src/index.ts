@@ -3,6 +3,7 @@ export * from './concurrency.js';
 export * from './datasets.js';
 export * from './errors.js';
 export * from './generated/graphql.js';
+export * from './janitor.js';
 export * from './models.js';
 export * from './predictions.js';
 export * from './runs.js';

@@ -7,6 +7,7 @@ import {
   DatasetStore,
   EventStore,
   IdempotencyStore,
+  JanitorPassStore,
   MetricStore,
   ModelStore,
   ObjectRemovalStore,
@@ -32,6 +33,8 @@ import { Announcer } from './modules/announcer.js';
 import { DatasetService } from './modules/dataset/dataset-service.js';
 import { DatasetResolver, DatasetVersionResolver } from './modules/dataset/dataset.resolver.js';
 import { FinalizeDataset } from './modules/dataset/finalize-dataset.js';
+import { JanitorService } from './modules/janitor/janitor-service.js';
+import { JanitorResolver } from './modules/janitor/janitor.resolver.js';
 import { ModelService } from './modules/model/model-service.js';
 import { ModelResolver } from './modules/model/model.resolver.js';
 import { PredictionService } from './modules/prediction/prediction-service.js';
@@ -124,6 +127,7 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
     new PredictionResolver(new PredictionService({ ...shared, models, datasets })),
     new WeightSetResolver(weights, new ImportWeights({ ...shared, weights })),
     new WorkerResolver(new WorkerService({ ...shared, exclusions: new WorkerExclusionStore(database) })),
+    new JanitorResolver(new JanitorService(new JanitorPassStore(database), repeatable)),
   ];
   const subscriptions = new RunEventSubscriptions(stores.runs, feed);
   return {

@@ -5,6 +5,7 @@ import { buildSchema, type BuildSchemaOptions } from 'type-graphql';
 import { enforceAccess } from './graphql/access.js';
 import { AccessResolver } from './modules/access/access.resolver.js';
 import { DatasetResolver, DatasetVersionResolver } from './modules/dataset/dataset.resolver.js';
+import { JanitorResolver } from './modules/janitor/janitor.resolver.js';
 import { ModelResolver } from './modules/model/model.resolver.js';
 import { PredictionResolver } from './modules/prediction/prediction.resolver.js';
 import { TrainingRunResolver } from './modules/training-run/training-run.resolver.js';
@@ -22,6 +23,7 @@ const RESOLVERS: BuildSchemaOptions['resolvers'] = [
   PredictionResolver,
   WeightSetResolver,
   WorkerResolver,
+  JanitorResolver,
 ];
 
 /** type-graphql wants one as soon as there is a subscription; ours bring their own source. */

@@ -8,6 +8,10 @@ import {
   EFFICIENTNET_VARIANT_NAMES,
   FAILURE_CAUSES,
   FREEZE_LIMITS,
+  JANITOR_ACTIONS,
+  JANITOR_FINDING_KINDS,
+  JANITOR_MODES,
+  JANITOR_PASS_STATUSES,
   JOB_STATUSES,
   METRIC_KINDS,
   OPTIMIZER_KINDS,
@@ -124,6 +128,20 @@ export const AugmentationPresetEnum = graphqlEnum(
   `LIGHT: what differs between two X-rays of one chest (${presetText(AUGMENTATION_PRESETS.light)}).`,
 );
 export const FreezeLimitEnum = graphqlEnum('FreezeLimit', FREEZE_LIMITS, 'HEAD: all layers before the classifier are frozen.');
+export const JanitorModeEnum = graphqlEnum('JanitorMode', JANITOR_MODES, 'DRY_RUN says what would go and changes nothing.');
+export const JanitorPassStatusEnum = graphqlEnum('JanitorPassStatus', JANITOR_PASS_STATUSES, 'SUCCEEDED and FAILED are final.');
+export const JanitorFindingKindEnum = graphqlEnum(
+  'JanitorFindingKind',
+  JANITOR_FINDING_KINDS,
+  'SPARE_CHECKPOINT: not one of the last or the best of its run, and nothing needs it; SPENT_UPLOAD: a file as it was sent, whose upload is over; ' +
+    'UNUSED_IMAGE: a verified image that nothing refers to any more; ORPHAN: an object that no row refers to; INCOMPLETE_UPLOAD: an upload in parts that ' +
+    'was never completed; MISSING: a row whose object is not in the store; FOREIGN: a key that this program does not use.',
+);
+export const JanitorActionEnum = graphqlEnum(
+  'JanitorAction',
+  JANITOR_ACTIONS,
+  'REMOVE: goes, or in a dry run would; WAIT: not yet; REPORT: for a person to look at, never touched; REMOVED: is gone.',
+);
 export const OnRejectedEnum = graphqlEnum(
   'OnRejected',
   ['FAIL', 'SKIP'],
