@@ -27,6 +27,7 @@ test('what changes something takes more than a viewer', async () => {
     'readmitWorker',
     'resumeTrainingRun',
     'revokeApiToken',
+    'runJanitor',
     'startPrediction',
     'startTrainingRun',
   ]);
