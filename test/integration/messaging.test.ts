@@ -167,9 +167,9 @@ describe('messages', () => {
     });
     await coordinator.flush();
     gateway.publish({ ...CoordinatorWake, schema: z.object({ reason: z.string() }) }, [], { reason: 'boredom' });
-    gateway.publish({ ...CoordinatorWake, version: 7 }, [], { reason: 'run-queued' });
-    gateway.publish(CoordinatorWake, [], { reason: 'run-queued' });
-    gateway.publish(CoordinatorWake, [], { reason: 'run-control' });
+    gateway.publish({ ...CoordinatorWake, version: 7 }, [], { reason: 'run-queued', runId: null });
+    gateway.publish(CoordinatorWake, [], { reason: 'run-queued', runId: null });
+    gateway.publish(CoordinatorWake, [], { reason: 'run-control', runId: null });
     expect(await woken.has(2)).toEqual(['run-queued', 'run-control']);
   });
 
@@ -302,7 +302,7 @@ describe('the permissions of the roles', () => {
     coordinator.respond(ChunkResult, [], async () => ({ recorded: true }), { queueGroup: 'c' });
     await Promise.all([gateway.flush(), coordinator.flush(), working.flush()]);
 
-    gateway.publish(CoordinatorWake, [], { reason: 'run-queued' });
+    gateway.publish(CoordinatorWake, [], { reason: 'run-queued', runId: null });
     working.publish(WorkerHeartbeat, [worker], heartbeat);
     coordinator.publish(LiveRunEvents, [held.runId], live);
     gateway.publish(LiveRunEvents, [held.runId], live);

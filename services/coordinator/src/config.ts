@@ -4,11 +4,15 @@ import {
   POSTGRES_VARIABLES,
   STARTUP_VARIABLES,
   STORE_VARIABLES,
+  TRACING_VARIABLES,
   integer,
   natsConfig,
+  optionalText,
+  portOrOff,
   postgresConfig,
   readVariables,
   storeConfig,
+  tracingEndpoint,
 } from '@roentgen/config';
 
 export const COORDINATOR_VARIABLES = {
@@ -17,6 +21,7 @@ export const COORDINATOR_VARIABLES = {
   ...STORE_VARIABLES,
   ...LOG_VARIABLES,
   ...STARTUP_VARIABLES,
+  ...TRACING_VARIABLES,
   COORDINATOR_TICK_MS: integer('pause between two looks at runs and chunks', 500, { min: 10, max: 60_000 }),
   COORDINATOR_LEASE_MS: integer('how long a run stays with a coordinator that has gone silent', 5_000, { min: 500, max: 600_000 }),
   COORDINATOR_WORKER_LOST_MS: integer('silence after which a worker counts as lost', 5_000, { min: 500, max: 600_000 }),
@@ -25,6 +30,8 @@ export const COORDINATOR_VARIABLES = {
   COORDINATOR_MAX_RUNS: integer('runs that one coordinator owns at most', 200, { min: 1, max: 10_000 }),
   COORDINATOR_CHUNK_LEASE_MS: integer('lease of a chunk; prolonged while its worker works on it', 600_000, { min: 1_000, max: 86_400_000 }),
   COORDINATOR_CHUNK_MAX_CLAIMS: integer('tries that a chunk gets before it fails', 3, { min: 1, max: 100 }),
+  COORDINATOR_HEALTH_HOST: optionalText('address for /healthz, /readyz and /metrics; they take no token', '127.0.0.1'),
+  COORDINATOR_HEALTH_PORT: portOrOff('port for /healthz, /readyz and /metrics'),
 } as const;
 
 /** @throws ConfigError listing every problem */
@@ -36,6 +43,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     store: storeConfig(v),
     logLevel: v.LOG_LEVEL,
     startupTimeoutMs: v.STARTUP_TIMEOUT_MS,
+    health: v.COORDINATOR_HEALTH_PORT === null ? null : { host: v.COORDINATOR_HEALTH_HOST, port: v.COORDINATOR_HEALTH_PORT },
+    tracesTo: tracingEndpoint(v),
     tickMs: v.COORDINATOR_TICK_MS,
     scheduling: {
       leaseMs: v.COORDINATOR_LEASE_MS,

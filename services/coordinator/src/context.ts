@@ -3,19 +3,25 @@ import {
   ChunkWorkStore,
   Database,
   EventStore,
+  FinishedRunLog,
   RecorderStore,
   RefusedBatchStore,
   RunLeaseStore,
   WeightSetStore,
   RunLifecycleStore,
+  RunSummaryStore,
   WorkerExclusionStore,
   WorkerPresenceStore,
 } from '@roentgen/database';
 import { newId, systemClock, type Clock, type CoordinatorId, type ObjectStore } from '@roentgen/domain';
 import { createLogger, type Logger } from '@roentgen/logger';
-import { Bus } from '@roentgen/messaging';
+import { Bus, observeBus } from '@roentgen/messaging';
 import { S3ObjectStore } from '@roentgen/storage';
+import { Metrics, Readiness, createTracer, packageVersion, type Tracer } from '@roentgen/telemetry';
 import type { CoordinatorConfig } from './config.js';
+import { CoordinatorMetrics } from './observability/coordinator-metrics.js';
+import { ObservedRunBook } from './observability/observed-run-book.js';
+import { RunTraces } from './observability/run-traces.js';
 import { LivePublisher } from './recording/live-publisher.js';
 import { Recorder } from './recording/recorder.js';
 import { PostgresRunBook } from './runs/postgres-run-book.js';
@@ -38,6 +44,17 @@ export interface CoordinatorContext {
   readonly presence: WorkerPresenceStore;
   readonly chunks: ChunkDesk;
   readonly predictions: PredictionFinisher;
+  readonly observed: Observed;
+}
+
+/** What operators see of a coordinator. */
+export interface Observed {
+  readonly registry: Metrics;
+  readonly metrics: CoordinatorMetrics;
+  readonly readiness: Readiness;
+  readonly tracer: Tracer;
+  readonly traces: RunTraces;
+  readonly finishedRuns: FinishedRunLog;
 }
 
 /** Puts the coordinator together; waits for Postgres, NATS and the store. @throws UnavailableError naming the part that is not there */
@@ -52,7 +69,9 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
 
   const events = new EventStore(database);
   const exclusions = new WorkerExclusionStore(database);
-  const runs = new PostgresRunBook({
+  const registry = new WorkerRegistry(config.scheduling.workerLostMs, clock);
+  const observed = await observe({ id, config, logger, database, bus, objects, registry });
+  const book = new PostgresRunBook({
     database,
     leases: new RunLeaseStore(database),
     lifecycle: new RunLifecycleStore(events, 'coordinator'),
@@ -63,8 +82,9 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
     workerFailures: config.scheduling.workerFailures,
     logger,
   });
+  const { metrics, traces, finishedRuns } = observed;
+  const runs = new ObservedRunBook(book, { metrics, traces, finished: finishedRuns });
   const live = new LivePublisher(bus, logger);
-  const registry = new WorkerRegistry(config.scheduling.workerLostMs, clock);
   const chunkStore = new ChunkStore(database);
   const chunkWork = new ChunkWorkStore(database);
   const presence = new WorkerPresenceStore(database);
@@ -89,6 +109,7 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
       presence,
       clock,
       logger,
+      traces,
       options: config.scheduling,
     }),
     chunks: new ChunkDesk({
@@ -103,5 +124,29 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
       options: config.work,
     }),
     predictions: new PredictionFinisher({ work: chunkWork, objects, logger }),
+    observed,
   };
+}
+
+type Outside = Pick<CoordinatorContext, 'id' | 'config' | 'logger' | 'database' | 'bus' | 'objects' | 'registry'>;
+
+/** Nothing has this key: that the store says so is the answer. */
+const READINESS_KEY = 'readiness';
+
+async function observe({ id, config, logger, database, bus, objects, registry: workers }: Outside): Promise<Observed> {
+  const version = packageVersion(new URL('../package.json', import.meta.url));
+  const onError = (reason: string) => logger.warn({ reason }, 'traces could not be sent');
+  const tracer = await createTracer({ endpoint: config.tracesTo, service: 'coordinator', version, instance: id, onError });
+  const registry = new Metrics({ service: 'coordinator', version });
+  const summaries = new RunSummaryStore(database);
+  const metrics = new CoordinatorMetrics(registry, { openRuns: () => summaries.openRuns(), workers: () => workers.alive() });
+  observeBus(bus, registry);
+  const readiness = new Readiness();
+  readiness.watch([
+    { name: 'postgres', needed: true, check: () => database.query('readiness', 'select 1') },
+    { name: 'nats', needed: true, check: () => bus.flush() },
+    { name: 'store', needed: true, check: () => objects.stat(READINESS_KEY) },
+  ]);
+  const finishedRuns = new FinishedRunLog(summaries, logger, (event, summary) => metrics.runFinished(event, summary?.cause ?? null));
+  return { registry, metrics, readiness, tracer, traces: new RunTraces(tracer), finishedRuns };
 }
