@@ -55,7 +55,7 @@ export class Metrics {
     if (collect === null) return new Gauge(configuration);
     const gauge = new Gauge<L>({
       ...configuration,
-      collect: () => this.collected(gauge, { name, labels: labelNames.length }, collect),
+      collect: (): Promise<void> => this.collected(gauge, { name, labels: labelNames.length }, collect),
     });
     return gauge;
   }
