@@ -7,6 +7,7 @@ import {
   POSTGRES_VARIABLES,
   STARTUP_VARIABLES,
   STORE_VARIABLES,
+  TRACING_VARIABLES,
   type Variable,
   type Variables,
 } from '@roentgen/config';
@@ -21,6 +22,7 @@ const SHARED = {
   ...STORE_VARIABLES,
   ...LOG_VARIABLES,
   ...STARTUP_VARIABLES,
+  ...TRACING_VARIABLES,
   ...CACHE_VARIABLES,
 };
 const SECTIONS: readonly (readonly [title: string, variables: Variables])[] = [

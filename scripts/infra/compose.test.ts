@@ -17,6 +17,7 @@ interface ComposeService {
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly volumes?: readonly string[];
+  readonly healthcheck?: { readonly test: readonly string[] };
 }
 const compose: { services: Record<string, ComposeService> } = parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8'), {
   merge: true,
@@ -62,6 +63,20 @@ test.each(ours)('%s runs a program that exists', (_name, service) => {
   const program = service.command?.find((word) => word.endsWith('.ts')) ?? ownCommand;
   expect(existsSync(join(ROOT, program ?? 'no program')), program).toBe(true);
 });
+
+test.each(ours.filter(([, service]) => service.command === undefined))(
+  '%s is asked where it serves its health, and only there',
+  (_name, service) => {
+    const ports = Object.entries(service.environment ?? {}).filter(([variable]) => variable.endsWith('_HEALTH_PORT'));
+    expect(ports).toHaveLength(1);
+    const [cmd, program, flag, code = ''] = service.healthcheck?.test ?? [];
+    expect([cmd, program, flag]).toEqual(['CMD', 'node', '--eval']);
+    expect(code).toContain(`http://127.0.0.1:${ports[0]![1]}/readyz`);
+    // Nothing listens there in this test: the same command must then say unhealthy.
+    const unused = code.replace(/127\.0\.0\.1:\d+/, '127.0.0.1:1');
+    expect(spawnSync(process.execPath, ['--eval', unused]).status).toBe(1);
+  },
+);
 
 test.each(ours)('%s is built from a target that the Dockerfile has', (_name, { build }) => {
   const dockerfile = readFileSync(join(ROOT, build!.dockerfile), 'utf8');

@@ -22,6 +22,8 @@ const LIBRARY_HOMES = {
   'onnxruntime-node': ['packages/onnx'],
   protobufjs: ['packages/onnx'],
   birpc: ['services/worker'],
+  'prom-client': ['packages/telemetry'],
+  '@opentelemetry/*': ['packages/telemetry'],
 };
 
 /** Room → the rooms of ours that it may import. */
@@ -29,8 +31,9 @@ export const ALLOWED_IMPORTS = {
   'packages/domain': [],
   'packages/config': [],
   'packages/logger': [],
+  'packages/telemetry': ['domain'],
   'packages/protocol': ['domain'],
-  'packages/messaging': ['domain', 'logger', 'protocol'],
+  'packages/messaging': ['domain', 'logger', 'protocol', 'telemetry'],
   'packages/database': ['domain', 'logger'],
   'packages/storage': ['domain', 'logger'],
   'packages/imaging': ['domain'],
@@ -43,8 +46,8 @@ export const ALLOWED_IMPORTS = {
   'packages/client': [],
   'packages/local-stack': ['domain'],
   'packages/cli': ['client', 'config', 'local-stack', 'onnx', 'protocol', 'training', 'weights'],
-  'services/gateway': ['config', 'database', 'datasets', 'domain', 'logger', 'messaging', 'protocol', 'storage'],
-  'services/coordinator': ['config', 'database', 'domain', 'logger', 'messaging', 'protocol', 'storage'],
+  'services/gateway': ['config', 'database', 'datasets', 'domain', 'logger', 'messaging', 'protocol', 'storage', 'telemetry'],
+  'services/coordinator': ['config', 'database', 'domain', 'logger', 'messaging', 'protocol', 'storage', 'telemetry'],
   'services/worker': [
     'config',
     'datasets',
@@ -56,6 +59,7 @@ export const ALLOWED_IMPORTS = {
     'onnx',
     'protocol',
     'storage',
+    'telemetry',
     'tensorflow',
     'training',
     'weights',

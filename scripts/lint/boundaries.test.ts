@@ -12,6 +12,8 @@ async function complaints(file: string, code: string): Promise<string[]> {
 const FORBIDDEN: readonly (readonly [file: string, code: string])[] = [
   ['services/coordinator/src/config.ts', `import pg from 'pg';`],
   ['services/coordinator/src/config.ts', `import { connect } from 'nats';`],
+  ['services/coordinator/src/config.ts', `import { Counter } from 'prom-client';`],
+  ['packages/messaging/src/bus.ts', `import { trace } from '@opentelemetry/api';`],
   ['services/coordinator/src/config.ts', `import { Session } from '@roentgen/tensorflow';`],
   ['packages/domain/src/ids.ts', `import { createLogger } from '@roentgen/logger';`],
   ['packages/database/src/database.ts', `import { Bus } from '@roentgen/messaging';`],
@@ -31,6 +33,7 @@ test.each(FORBIDDEN)(
 test.each([
   ['packages/database/src/database.ts', `import pg from 'pg';`],
   ['services/coordinator/src/config.ts', `import { newId } from '@roentgen/domain';`],
+  ['packages/telemetry/src/otlp-tracer.ts', `import { trace } from '@opentelemetry/api';`],
   ['services/coordinator/src/scheduling/scheduler.ts', `import { stateEvent } from '../recording/state-event.js';`],
 ])(
   '%s may say %s',

@@ -58,7 +58,14 @@ test('health and readiness are for everyone, and everything has a request id', a
   const ready = await fetch(`${base}/readyz`, { headers: { 'x-request-id': 'my-id' } });
   expect([ready.status, await ready.json(), ready.headers.get('x-request-id')]).toEqual([
     200,
-    { ok: true, postgres: true, nats: true },
+    {
+      ready: true,
+      dependencies: [
+        { name: 'postgres', needed: true, state: 'UP' },
+        { name: 'nats', needed: true, state: 'UP' },
+        { name: 'store', needed: false, state: 'UP' },
+      ],
+    },
     'my-id',
   ]);
   const missing = await fetch(`${base}/elsewhere`, { headers: { 'x-request-id': 'not fit for a log\tline' } });

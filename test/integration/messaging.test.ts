@@ -26,6 +26,7 @@ import {
   WorkerHeartbeat,
   type ServiceRole,
 } from '@roentgen/protocol';
+import { runInTrace, type TraceParent } from '@roentgen/telemetry';
 import { afterEach, describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
 
@@ -167,10 +168,31 @@ describe('messages', () => {
     });
     await coordinator.flush();
     gateway.publish({ ...CoordinatorWake, schema: z.object({ reason: z.string() }) }, [], { reason: 'boredom' });
-    gateway.publish({ ...CoordinatorWake, version: 7 }, [], { reason: 'run-queued' });
-    gateway.publish(CoordinatorWake, [], { reason: 'run-queued' });
-    gateway.publish(CoordinatorWake, [], { reason: 'run-control' });
+    gateway.publish({ ...CoordinatorWake, version: 7 }, [], { reason: 'run-queued', runId: null });
+    gateway.publish(CoordinatorWake, [], { reason: 'run-queued', runId: null });
+    gateway.publish(CoordinatorWake, [], { reason: 'run-control', runId: null });
     expect(await woken.has(2)).toEqual(['run-queued', 'run-control']);
+  });
+
+  test('and requests tell what their sender works on, where that is traced, and nothing else', async () => {
+    const prefix = newPrefix();
+    const [gateway, coordinator, working] = await Promise.all([
+      connect('gateway', prefix),
+      connect('coordinator', prefix),
+      connect('worker', prefix),
+    ]);
+    const traces = new Journal<TraceParent | null>();
+    coordinator.subscribe(CoordinatorWake, [], (_wake, { trace }) => void traces.add(trace));
+    working.respond(AttemptOffer, [worker], async (_offer, { trace }) => (traces.add(trace), { accepted: true, reason: null }));
+    await Promise.all([coordinator.flush(), working.flush()]);
+    const trace = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, tracestate: 'vendor=1' };
+    const wake = () => gateway.publish(CoordinatorWake, [], { reason: 'run-queued', runId: held.runId });
+    wake();
+    runInTrace(trace, wake);
+    expect(await traces.has(2)).toEqual([null, trace]);
+    const { traceparent } = trace;
+    await runInTrace({ traceparent }, () => coordinator.request(AttemptOffer, [worker], offer, { timeoutMs: 5000 }));
+    expect(await traces.has(3)).toEqual([null, trace, { traceparent }]);
   });
 
   test('that break their own schema or are too large are refused before anything is sent', async () => {
@@ -302,7 +324,7 @@ describe('the permissions of the roles', () => {
     coordinator.respond(ChunkResult, [], async () => ({ recorded: true }), { queueGroup: 'c' });
     await Promise.all([gateway.flush(), coordinator.flush(), working.flush()]);
 
-    gateway.publish(CoordinatorWake, [], { reason: 'run-queued' });
+    gateway.publish(CoordinatorWake, [], { reason: 'run-queued', runId: null });
     working.publish(WorkerHeartbeat, [worker], heartbeat);
     coordinator.publish(LiveRunEvents, [held.runId], live);
     gateway.publish(LiveRunEvents, [held.runId], live);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Parts, REPOSITORY_ROOT, runSetup, Service, serviceEnvironment } from '@roentgen/cli';
@@ -24,6 +24,10 @@ export interface System extends AsyncDisposable {
   readonly gateway: Service;
   readonly coordinator: Service;
   readonly workers: readonly Service[];
+  /** Where a service's health and metrics are, by its name: where its …_HEALTH_PORT was set. */
+  readonly healthUrls: ReadonlyMap<string, string>;
+  /** What a service logged so far: one object a line. */
+  logOf(name: string): Readonly<Record<string, unknown>>[];
   /** Starts one more and waits until it is ready. */
   addWorker(): Promise<Service>;
   /** Stops every process; idempotent. */
@@ -40,6 +44,7 @@ export async function startSystem(stack: StackConnections, options: SystemOption
   const folder = mkdtempSync(join(tmpdir(), 'roentgen-system-'));
   mkdirSync(join(folder, 'logs'));
   const started: Service[] = [];
+  const healthUrls = new Map<string, string>();
   const start = async (name: string, role: ServiceRole, settings: Readonly<Record<string, string>> = {}) => {
     const service = new Service(
       {
@@ -52,7 +57,9 @@ export async function startSystem(stack: StackConnections, options: SystemOption
       () => undefined,
     );
     started.push(service);
-    return { service, ready: await service.start() };
+    const ready = await service.start();
+    if (typeof ready.healthUrl === 'string') healthUrls.set(name, ready.healthUrl);
+    return { service, ready };
   };
   const close = closeOnce(started, folder);
   const addWorker = async (): Promise<Service> => {
@@ -75,6 +82,8 @@ export async function startSystem(stack: StackConnections, options: SystemOption
       gateway: gateway.service,
       coordinator: coordinator.service,
       workers,
+      healthUrls,
+      logOf: (name) => logLines(join(folder, 'logs', `${name}.log`)),
       addWorker,
       close,
       [Symbol.asyncDispose]: close,
@@ -83,6 +92,12 @@ export async function startSystem(stack: StackConnections, options: SystemOption
     await close();
     throw error;
   }
+}
+
+/** A log has other lines besides: what libraries print. */
+function logLines(path: string): Readonly<Record<string, unknown>>[] {
+  const lines = readFileSync(path, 'utf8').split('\n');
+  return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
 }
 
 /** Names in the stack that no other system uses; the stack's worker identity may only use buckets that start with `test-`. */

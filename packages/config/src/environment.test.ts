@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { ConfigError, integer, oneOf, optionalText, readVariables, requiredText } from './environment.js';
+import { ConfigError, integer, oneOf, optionalText, portOrOff, readVariables, requiredText } from './environment.js';
+import { TRACING_VARIABLES, tracingEndpoint } from './shared.js';
 
 const VARIABLES = {
   URL: requiredText('where it is', { secret: true }),
@@ -27,4 +28,20 @@ test('the value of a secret is not repeated', () => {
   } as const;
   expect(() => readVariables(secret, { KEY: 'hunter2' })).toThrow(/\[secret\]/);
   expect(() => readVariables(secret, { KEY: 'hunter2' })).not.toThrow(/hunter2/);
+});
+
+test('a port that is not set is off, 0 is any free one', () => {
+  const port = { PORT: portOrOff('where') } as const;
+  expect(readVariables(port, {}).PORT).toBeNull();
+  expect(readVariables(port, { PORT: '' }).PORT).toBeNull();
+  expect(readVariables(port, { PORT: '0' }).PORT).toBe(0);
+  expect(readVariables(port, { PORT: '9401' }).PORT).toBe(9401);
+  for (const bad of ['65536', '-1', '80.5', 'http']) expect(() => readVariables(port, { PORT: bad })).toThrow(/from 0 to 65535/);
+});
+
+test('traces go to an address over HTTP, or nowhere', () => {
+  const endpoint = (text: string) => tracingEndpoint(readVariables(TRACING_VARIABLES, { OTEL_EXPORTER_OTLP_ENDPOINT: text }));
+  expect(endpoint('')).toBeNull();
+  expect(endpoint('http://collector:4318')).toBe('http://collector:4318');
+  expect(() => endpoint('collector:4317')).toThrow(/must be http:\/\/host:port/);
 });

@@ -67,6 +67,18 @@ export const integer = (description: string, fallback: number, bounds: { min: nu
   description: `${description}; default ${fallback}`,
 });
 
+/** A port that something listens on only when it is set; 0 takes any free one. */
+export const portOrOff = (description: string): Variable<number | null> => ({
+  schema: text.optional().transform((value, ctx) => {
+    if (value === undefined) return null;
+    const port = Number(value);
+    if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+    ctx.addIssue('must be a whole number from 0 to 65535');
+    return z.NEVER;
+  }),
+  description: `${description} (empty: off; 0: any free one)`,
+});
+
 /** One of a few words, with a default. */
 export const oneOf = <const T extends string>(description: string, words: readonly T[], fallback: T): Variable<T> => ({
   schema: text.optional().transform((value, ctx) => {

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { integer, oneOf, optionalText, readVariables, requiredText, type ValuesOf } from './environment.js';
 
 /** How to reach Postgres. */
@@ -29,6 +30,20 @@ export const LOG_VARIABLES = {
   LOG_LEVEL: oneOf('least severity that is logged', ['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info'),
 } as const;
 
+/** Where traces go: the variable of the OpenTelemetry specification, which other programs of an installation share. */
+export const TRACING_VARIABLES = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    schema: z
+      .string()
+      .default('')
+      .refine(
+        (url) => url === '' || (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)),
+        'must be http://host:port or https://host:port',
+      ),
+    description: 'http://host:port of an OpenTelemetry collector (OTLP over HTTP) that traces are sent to (empty: none are recorded)',
+  },
+} as const;
+
 /** How long a service waits at its start for parts that are not there yet. */
 export const STARTUP_VARIABLES = {
   STARTUP_TIMEOUT_MS: integer('how long to wait for Postgres, NATS and the store at start', 60_000, { min: 0, max: 3_600_000 }),
@@ -55,6 +70,9 @@ export const storeConfig = (v: ValuesOf<typeof STORE_VARIABLES>) => ({
   accessKey: v.S3_ACCESS_KEY,
   secretKey: v.S3_SECRET_KEY,
 });
+
+export const tracingEndpoint = (v: ValuesOf<typeof TRACING_VARIABLES>): string | null =>
+  v.OTEL_EXPORTER_OTLP_ENDPOINT === '' ? null : v.OTEL_EXPORTER_OTLP_ENDPOINT;
 
 export type PostgresConfig = ReturnType<typeof postgresConfig>;
 export type NatsConfig = ReturnType<typeof natsConfig>;

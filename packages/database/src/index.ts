@@ -25,3 +25,5 @@ export * from './token-store.js';
 export * from './upload-store.js';
 export * from './weight-set-store.js';
 export * from './worker-store.js';
+export * from './run-summary-store.js';
+export * from './finished-run-log.js';

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Msg, NatsConnection, Subscription as NatsSubscription } from 'nats';
 import { UnavailableError } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
+import type { TraceParent } from '@roentgen/telemetry';
 import {
   ChunkAvailable,
   decodeMessage,
@@ -18,6 +19,7 @@ import { ConnectionWatch } from './connection-watch.js';
 import { NoRespondersError, RemoteError, translateError, type BusOperation } from './errors.js';
 import { respondTo } from './responder.js';
 import { Subjects, streamName } from './subjects.js';
+import { traceHeaders, traceOf } from './trace-headers.js';
 import { PullWorkConsumer, type ChunkNotice, type WorkConsumer, type WorkHandler } from './work-consumer.js';
 import { ensureWorkQueue } from './work-queue.js';
 
@@ -26,6 +28,8 @@ export interface MessageMeta {
   readonly tokens: readonly string[];
   readonly messageId: string;
   readonly sentAt: string;
+  /** What the sender was working on, where that is traced. */
+  readonly trace: TraceParent | null;
 }
 
 export interface Subscription {
@@ -76,7 +80,7 @@ export class Bus {
       return;
     }
     try {
-      this.connection.publish(subject, bytes);
+      this.connection.publish(subject, bytes, traceHeaders());
     } catch (thrown) {
       throw translateError(thrown, this.operation(message.name, subject, { bytes: bytes.length }));
     }
@@ -112,7 +116,10 @@ export class Bus {
     const subject = this.subjects.of(request.subject(...tokens));
     const bytes = encodeMessage(request, payload, newEnvelope());
     const operation = this.operation(request.name, subject, { bytes: bytes.length, timeoutMs: options.timeoutMs });
-    const answer = await this.whileConnected(() => this.connection.request(subject, bytes, { timeout: options.timeoutMs }), operation);
+    const answer = await this.whileConnected(
+      () => this.connection.request(subject, bytes, { timeout: options.timeoutMs, ...traceHeaders() }),
+      operation,
+    );
     const reply = decodeReply(request, answer.data);
     if (reply.ok) return reply.payload;
     throw new RemoteError(reply.error.code, reply.error.message, { request: request.name });
@@ -238,7 +245,12 @@ export class Bus {
   }
 
   private metaOf<A extends readonly string[], P>(message: Message<string, A, P>, raw: Msg, envelope: Envelope<P>): MessageMeta {
-    return { tokens: this.subjects.tokensOf(message, raw.subject), messageId: envelope.messageId, sentAt: envelope.sentAt };
+    return {
+      tokens: this.subjects.tokensOf(message, raw.subject),
+      messageId: envelope.messageId,
+      sentAt: envelope.sentAt,
+      trace: traceOf(raw.headers),
+    };
   }
 
   private async whileConnected<T>(act: () => Promise<T>, operation: BusOperation): Promise<T> {

@@ -167,7 +167,7 @@ const MESSAGES: ReadonlyArray<{ message: Message<string, readonly string[], unkn
       'a failure that does not say whether to try again': { outcome: { kind: 'failed', code: 'X', message: 'x' } },
     },
   },
-  { message: CoordinatorWake, good: { reason: 'run-queued' }, bad: { 'an unknown reason': { reason: 'boredom' } } },
+  { message: CoordinatorWake, good: { reason: 'run-queued', runId: held.runId }, bad: { 'an unknown reason': { reason: 'boredom' } } },
   {
     message: LiveRunEvents,
     good: { runId: held.runId, events: [{ ...event, runId: held.runId, sequence: 1, recordedAt: '2026-01-02T03:04:05.000Z' }] },

@@ -4,12 +4,16 @@ import {
   POSTGRES_VARIABLES,
   STARTUP_VARIABLES,
   STORE_VARIABLES,
+  TRACING_VARIABLES,
   integer,
   natsConfig,
   oneOf,
+  optionalText,
+  portOrOff,
   postgresConfig,
   readVariables,
   storeConfig,
+  tracingEndpoint,
 } from '@roentgen/config';
 
 export const COORDINATOR_VARIABLES = {
@@ -18,6 +22,7 @@ export const COORDINATOR_VARIABLES = {
   ...STORE_VARIABLES,
   ...LOG_VARIABLES,
   ...STARTUP_VARIABLES,
+  ...TRACING_VARIABLES,
   COORDINATOR_TICK_MS: integer('pause between two looks at runs and chunks', 500, { min: 10, max: 60_000 }),
   COORDINATOR_LEASE_MS: integer('how long a run stays with a coordinator that has gone silent', 5_000, { min: 500, max: 600_000 }),
   COORDINATOR_WORKER_LOST_MS: integer('silence after which a worker counts as lost', 5_000, { min: 500, max: 600_000 }),
@@ -41,6 +46,8 @@ export const COORDINATOR_VARIABLES = {
   }),
   COORDINATOR_KEEP_LAST_CHECKPOINTS: integer('newest checkpoints of a run that stay', 3, { min: 1, max: 1_000_000 }),
   COORDINATOR_KEEP_BEST_CHECKPOINTS: integer('checkpoints of a run that stay for their low validation loss', 1, { min: 0, max: 1_000_000 }),
+  COORDINATOR_HEALTH_HOST: optionalText('address for /healthz, /readyz and /metrics; they take no token', '127.0.0.1'),
+  COORDINATOR_HEALTH_PORT: portOrOff('port for /healthz, /readyz and /metrics'),
 } as const;
 
 /** @throws ConfigError listing every problem */
@@ -52,6 +59,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     store: storeConfig(v),
     logLevel: v.LOG_LEVEL,
     startupTimeoutMs: v.STARTUP_TIMEOUT_MS,
+    health: v.COORDINATOR_HEALTH_PORT === null ? null : { host: v.COORDINATOR_HEALTH_HOST, port: v.COORDINATOR_HEALTH_PORT },
+    tracesTo: tracingEndpoint(v),
     tickMs: v.COORDINATOR_TICK_MS,
     scheduling: {
       leaseMs: v.COORDINATOR_LEASE_MS,

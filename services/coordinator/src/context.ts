@@ -3,6 +3,7 @@ import {
   ChunkWorkStore,
   Database,
   EventStore,
+  FinishedRunLog,
   JanitorPassStore,
   JanitorWorkStore,
   ObjectReferenceStore,
@@ -12,15 +13,20 @@ import {
   RunLeaseStore,
   WeightSetStore,
   RunLifecycleStore,
+  RunSummaryStore,
   WorkerExclusionStore,
   WorkerPresenceStore,
 } from '@roentgen/database';
 import { newId, systemClock, type Clock, type CoordinatorId, type ObjectStore } from '@roentgen/domain';
 import { createLogger, type Logger } from '@roentgen/logger';
-import { Bus } from '@roentgen/messaging';
+import { Bus, observeBus } from '@roentgen/messaging';
 import { S3ObjectInventory, S3ObjectStore } from '@roentgen/storage';
 import type { CoordinatorConfig } from './config.js';
+import { Metrics, Readiness, createTracer, packageVersion, type Tracer } from '@roentgen/telemetry';
 import { Janitor } from './janitor/janitor.js';
+import { CoordinatorMetrics } from './observability/coordinator-metrics.js';
+import { ObservedRunBook } from './observability/observed-run-book.js';
+import { RunTraces } from './observability/run-traces.js';
 import { LivePublisher } from './recording/live-publisher.js';
 import { Recorder } from './recording/recorder.js';
 import { PostgresRunBook } from './runs/postgres-run-book.js';
@@ -44,6 +50,17 @@ export interface CoordinatorContext {
   readonly chunks: ChunkDesk;
   readonly predictions: PredictionFinisher;
   readonly janitor: Janitor;
+  readonly observed: Observed;
+}
+
+/** What operators see of a coordinator. */
+export interface Observed {
+  readonly registry: Metrics;
+  readonly metrics: CoordinatorMetrics;
+  readonly readiness: Readiness;
+  readonly tracer: Tracer;
+  readonly traces: RunTraces;
+  readonly finishedRuns: FinishedRunLog;
 }
 
 /** A pass of the janitor stays this long with a coordinator that has gone silent; a step takes seconds. */
@@ -62,7 +79,9 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
 
   const events = new EventStore(database);
   const exclusions = new WorkerExclusionStore(database);
-  const runs = new PostgresRunBook({
+  const registry = new WorkerRegistry(config.scheduling.workerLostMs, clock);
+  const observed = await observe({ id, config, logger, database, bus, objects, registry });
+  const book = new PostgresRunBook({
     database,
     leases: new RunLeaseStore(database),
     lifecycle: new RunLifecycleStore(events, 'coordinator'),
@@ -73,8 +92,9 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
     workerFailures: config.scheduling.workerFailures,
     logger,
   });
+  const { metrics, traces, finishedRuns } = observed;
+  const runs = new ObservedRunBook(book, { metrics, traces, finished: finishedRuns });
   const live = new LivePublisher(bus, logger);
-  const registry = new WorkerRegistry(config.scheduling.workerLostMs, clock);
   const chunkStore = new ChunkStore(database);
   const chunkWork = new ChunkWorkStore(database);
   const presence = new WorkerPresenceStore(database);
@@ -100,6 +120,7 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
       presence,
       clock,
       logger,
+      traces,
       options: config.scheduling,
     }),
     chunks: new ChunkDesk({
@@ -129,5 +150,29 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
       logger,
       options: { ...config.janitor, ...JANITOR_LIMITS, leaseMs: JANITOR_LEASE_MS },
     }),
+    observed,
   };
+}
+
+type Outside = Pick<CoordinatorContext, 'id' | 'config' | 'logger' | 'database' | 'bus' | 'objects' | 'registry'>;
+
+/** Nothing has this key: that the store says so is the answer. */
+const READINESS_KEY = 'readiness';
+
+async function observe({ id, config, logger, database, bus, objects, registry: workers }: Outside): Promise<Observed> {
+  const version = packageVersion(new URL('../package.json', import.meta.url));
+  const onError = (reason: string) => logger.warn({ reason }, 'traces could not be sent');
+  const tracer = await createTracer({ endpoint: config.tracesTo, service: 'coordinator', version, instance: id, onError });
+  const registry = new Metrics({ service: 'coordinator', version });
+  const summaries = new RunSummaryStore(database);
+  const metrics = new CoordinatorMetrics(registry, { openRuns: () => summaries.openRuns(), workers: () => workers.alive() });
+  observeBus(bus, registry);
+  const readiness = new Readiness();
+  readiness.watch([
+    { name: 'postgres', needed: true, check: () => database.query('readiness', 'select 1') },
+    { name: 'nats', needed: true, check: () => bus.flush() },
+    { name: 'store', needed: true, check: () => objects.stat(READINESS_KEY) },
+  ]);
+  const finishedRuns = new FinishedRunLog(summaries, logger, (event, summary) => metrics.runFinished(event, summary?.cause ?? null));
+  return { registry, metrics, readiness, tracer, traces: new RunTraces(tracer), finishedRuns };
 }

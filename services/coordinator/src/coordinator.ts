@@ -1,6 +1,7 @@
 import { assertNever } from '@roentgen/domain';
 import type { Subscription } from '@roentgen/messaging';
 import { ChunkClaim, ChunkResult, CoordinatorWake, RecordEvents, WorkerHeartbeat, WorkerRegistration } from '@roentgen/protocol';
+import { HealthServer } from '@roentgen/telemetry';
 import type { CoordinatorConfig } from './config.js';
 import { createContext, type CoordinatorContext } from './context.js';
 import { Loop } from './loop.js';
@@ -18,15 +19,18 @@ export class Coordinator {
   private state: State = 'created';
   private readonly subscriptions: Subscription[] = [];
   private readonly loops: Loop[];
+  private health: HealthServer | null = null;
 
   private constructor(private readonly context: CoordinatorContext) {
-    const { scheduler, chunks, predictions, janitor, logger, config } = context;
+    const { scheduler, chunks, predictions, janitor, logger, config, observed } = context;
+    const timed = (loop: string, turn: () => Promise<void>) =>
+      new Loop(loop, config.tickMs, () => observed.metrics.turn(loop, turn), logger);
     this.loops = [
-      new Loop('runs', config.tickMs, () => scheduler.tick(), logger),
-      new Loop('chunks', config.tickMs, () => chunks.announce(), logger),
+      timed('runs', () => scheduler.tick()),
+      timed('chunks', () => chunks.announce()),
       new Loop('broker', Math.min(config.tickMs, BROKER_WATCH_MS), () => Promise.resolve(scheduler.watchBroker()), logger),
-      new Loop('predictions', config.tickMs, () => predictions.finishAll(), logger),
-      new Loop('janitor', config.tickMs, () => janitor.turn(), logger),
+      timed('predictions', () => predictions.finishAll()),
+      timed('janitor', () => janitor.turn()),
     ];
   }
 
@@ -37,7 +41,7 @@ export class Coordinator {
   async start(): Promise<void> {
     if (this.state !== 'created') throw new Error(`a coordinator starts once; this one is ${this.state}`);
     this.state = 'started';
-    const { bus, registry, recorder, chunks, presence, logger, id } = this.context;
+    const { bus, registry, recorder, chunks, presence, logger, id, config, observed } = this.context;
     await bus.ensureWorkQueue();
     this.subscriptions.push(
       bus.subscribe(WorkerHeartbeat, [], (heartbeat) => registry.heard(heartbeat)),
@@ -50,7 +54,10 @@ export class Coordinator {
         },
         { queueGroup: QUEUE_GROUP },
       ),
-      bus.subscribe(CoordinatorWake, [], (wake) => this.wake(wake.reason)),
+      bus.subscribe(CoordinatorWake, [], ({ reason, runId }, { trace }) => {
+        observed.traces.follow(runId, trace);
+        this.wake(reason);
+      }),
       bus.respond(RecordEvents, [], (batch) => recorder.record(batch), { queueGroup: QUEUE_GROUP }),
       bus.respond(ChunkClaim, [], (claim) => chunks.claim(claim), { queueGroup: QUEUE_GROUP }),
       bus.respond(ChunkResult, [], (result) => chunks.recordResult(result), { queueGroup: QUEUE_GROUP }),
@@ -62,14 +69,23 @@ export class Coordinator {
         .ensureWorkQueue()
         .catch((err: unknown) => logger.error({ err }, 'the work queue could not be made anew; restart this coordinator'));
     });
+    this.health = await HealthServer.start(config.health, { readiness: observed.readiness, metrics: observed.registry });
     for (const loop of this.loops) loop.start();
-    logger.info({ coordinatorId: id }, 'coordinator started');
+    observed.readiness.started();
+    logger.info({ coordinatorId: id, healthUrl: this.healthUrl }, 'coordinator started');
+  }
+
+  /** Where health and metrics are; null where nobody asked for them. */
+  get healthUrl(): string | null {
+    return this.health?.url ?? null;
   }
 
   /** Stops taking requests, finishes what is under way, lets go of its runs. Idempotent. */
   async close(): Promise<void> {
     if (this.state === 'closed') return;
     this.state = 'closed';
+    const { observed } = this.context;
+    observed.readiness.stopping();
     for (const subscription of this.subscriptions) subscription.unsubscribe();
     await Promise.all(this.loops.map((loop) => loop.stop()));
     const { scheduler, janitor, bus, database, logger } = this.context;
@@ -78,7 +94,10 @@ export class Coordinator {
       .release()
       .catch((err: unknown) => logger.warn({ err }, "the janitor's pass was not released; another goes on with it later"));
     await bus.close();
+    await observed.finishedRuns.settled();
+    await observed.tracer.close();
     await database.close();
+    await this.health?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,7 +8,7 @@ try {
   const coordinator = await Coordinator.create(config);
   await coordinator.start();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void coordinator.close());
-  console.log(JSON.stringify({ ready: 'coordinator' }));
+  console.log(JSON.stringify({ ready: 'coordinator', healthUrl: coordinator.healthUrl }));
 } catch (error) {
   const expected = error instanceof ConfigError || error instanceof RoentgenError;
   console.error(expected ? `coordinator: ${error.message}` : error);

@@ -1,11 +1,13 @@
 // Before any decorator runs.
 import 'reflect-metadata';
+import { randomUUID } from 'node:crypto';
 import type { GraphQLSchema } from 'graphql';
 import {
   ChunkStore,
   Database,
   DatasetStore,
   EventStore,
+  FinishedRunLog,
   IdempotencyStore,
   JanitorPassStore,
   MetricStore,
@@ -14,6 +16,7 @@ import {
   PredictionStore,
   RunLifecycleStore,
   RunStore,
+  RunSummaryStore,
   TokenStore,
   UploadStore,
   WeightSetStore,
@@ -22,8 +25,9 @@ import {
 } from '@roentgen/database';
 import type { Actor, ObjectStore } from '@roentgen/domain';
 import { createLogger, type Logger } from '@roentgen/logger';
-import { Bus } from '@roentgen/messaging';
+import { Bus, observeBus } from '@roentgen/messaging';
 import { S3ObjectStore } from '@roentgen/storage';
+import { Metrics, Readiness, createTracer, packageVersion, type Tracer } from '@roentgen/telemetry';
 import type { GatewayConfig } from './config.js';
 import { createLoaders } from './graphql/loaders.js';
 import type { RequestContext } from './graphql/request-context.js';
@@ -53,7 +57,12 @@ import { WeightSetService } from './modules/weight-set/weight-set-service.js';
 import { WeightSetResolver } from './modules/weight-set/weight-set.resolver.js';
 import { WorkerService } from './modules/worker/worker-service.js';
 import { WorkerResolver } from './modules/worker/worker.resolver.js';
+import { GatewayMetrics } from './observability/gateway-metrics.js';
+import { OperationObserver, type ObservedOperation } from './observability/observed-operation.js';
 import { buildGatewaySchema } from './schema.js';
+
+/** Nothing has this key: that the store says so is the answer. */
+const READINESS_KEY = 'readiness';
 
 /** The parts outside this process; tests may bring their own. */
 export interface GatewayParts {
@@ -67,7 +76,12 @@ export interface GatewayContext extends GatewayParts {
   readonly access: AccessService;
   readonly feed: RunEventFeed;
   readonly schema: GraphQLSchema;
-  readonly requestContext: (actor: Actor, requestId: string) => RequestContext;
+  readonly requestContext: (actor: Actor, requestId: string, operation: ObservedOperation) => RequestContext;
+  readonly metrics: Metrics;
+  readonly readiness: Readiness;
+  readonly tracer: Tracer;
+  readonly operations: OperationObserver;
+  readonly finishedRuns: FinishedRunLog;
 }
 
 /** Connects to the parts that are not given. What was opened is closed again when a later one cannot be reached. */
@@ -88,7 +102,7 @@ export async function connectParts(config: GatewayConfig, overrides: Partial<Gat
 }
 
 /** The one place where the gateway is put together. */
-export async function createContext(parts: GatewayParts): Promise<GatewayContext> {
+export async function createContext(parts: GatewayParts, config: Pick<GatewayConfig, 'tracesTo'>): Promise<GatewayContext> {
   const { database, bus, store, logger } = parts;
   const stores = {
     datasets: new DatasetStore(database),
@@ -102,6 +116,12 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
     weightSets: new WeightSetStore(database),
     workers: new WorkerStore(database),
   };
+  const version = packageVersion(new URL('../package.json', import.meta.url));
+  const onError = (reason: string) => logger.warn({ reason }, 'traces could not be sent');
+  const tracer = await createTracer({ endpoint: config.tracesTo, service: 'gateway', version, instance: randomUUID(), onError });
+  const metrics = new Metrics({ service: 'gateway', version });
+  observeBus(bus, metrics);
+  const finishedRuns = new FinishedRunLog(new RunSummaryStore(database), logger);
   const repeatable = new Repeatable(database, new IdempotencyStore());
   const feed = new RunEventFeed(stores.events, logger);
   const shared = { ...stores, store, announcer: new Announcer(bus, feed, logger), repeatable };
@@ -121,7 +141,7 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
     new TrainingRunResolver(
       runs,
       new StartTrainingRun({ ...shared, weights }),
-      new RunCommands({ ...shared, lifecycle: new RunLifecycleStore(stores.events, 'gateway') }),
+      new RunCommands({ ...shared, finishedRuns, lifecycle: new RunLifecycleStore(stores.events, 'gateway') }),
     ),
     new ModelResolver(models),
     new PredictionResolver(new PredictionService({ ...shared, models, datasets })),
@@ -135,8 +155,30 @@ export async function createContext(parts: GatewayParts): Promise<GatewayContext
     access,
     feed,
     schema: await buildGatewaySchema(instanceOf(resolvers)),
-    requestContext: (actor, requestId) => ({ actor, requestId, loaders: createLoaders(stores, actor), subscriptions }),
+    requestContext: (actor, requestId, operation) => ({
+      actor,
+      requestId,
+      operation,
+      loaders: createLoaders(stores, actor),
+      subscriptions,
+    }),
+    metrics,
+    readiness: watched(parts),
+    tracer,
+    operations: new OperationObserver(new GatewayMetrics(metrics, () => feed.subscriberCount), tracer),
+    finishedRuns,
   };
+}
+
+/** Uploads and CSV files wait for the store; all else goes on without it. */
+function watched({ database, bus, store }: GatewayParts): Readiness {
+  const readiness = new Readiness();
+  readiness.watch([
+    { name: 'postgres', needed: true, check: () => database.query('readiness', 'select 1') },
+    { name: 'nats', needed: true, check: () => bus.flush() },
+    { name: 'store', needed: false, check: () => store.stat(READINESS_KEY) },
+  ]);
+  return readiness;
 }
 
 /** Finds the resolver of a class among instances that were made by hand. */

@@ -4,6 +4,7 @@ import type { ApolloServer } from '@apollo/server';
 import { UnavailableError } from '@roentgen/domain';
 import type { Subscription } from '@roentgen/messaging';
 import { LiveRunEvents } from '@roentgen/protocol';
+import { HealthServer } from '@roentgen/telemetry';
 import type { GatewayConfig } from './config.js';
 import { connectParts, createContext, type GatewayContext, type GatewayParts } from './context.js';
 import type { RequestContext } from './graphql/request-context.js';
@@ -16,10 +17,11 @@ export class Gateway {
   private readonly apollo: ApolloServer<RequestContext>;
   private readonly webSocket: GraphQLWebSocket;
   private readonly releases: (() => void)[] = [];
+  private health: HealthServer | null = null;
   private closing: Promise<void> | null = null;
 
   private constructor(
-    private readonly config: Pick<GatewayConfig, 'host' | 'port' | 'tokenRecheckMs'>,
+    private readonly config: Pick<GatewayConfig, 'host' | 'port' | 'health' | 'tokenRecheckMs'>,
     private readonly context: GatewayContext,
     private readonly owned: readonly { close(): Promise<void> }[],
     private readonly server: Server,
@@ -32,7 +34,7 @@ export class Gateway {
   static async create(config: GatewayConfig, overrides: Partial<GatewayParts> = {}): Promise<Gateway> {
     const parts = await connectParts(config, overrides);
     const owned = [...(overrides.bus === undefined ? [parts.bus] : []), ...(overrides.database === undefined ? [parts.database] : [])];
-    return new Gateway(config, await createContext(parts), owned, createServer());
+    return new Gateway(config, await createContext(parts, config), owned, createServer());
   }
 
   /** @throws UnavailableError when the port is taken */
@@ -47,8 +49,10 @@ export class Gateway {
     const app = createApp(this.context, this.apollo);
     // An async Express app answers on its own; nothing waits for what it returns.
     this.server.on('request', (request, response) => void app(request, response));
+    this.health = await HealthServer.start(this.config.health, this.context);
     await this.listen();
-    logger.info({ url: this.url }, 'gateway is listening');
+    this.context.readiness.started();
+    logger.info({ url: this.url, healthUrl: this.healthUrl }, 'gateway is listening');
   }
 
   /** Where the API is, once started. */
@@ -57,6 +61,11 @@ export class Gateway {
     const port = typeof address === 'object' && address !== null ? address.port : this.config.port;
     const { host } = this.config;
     return `http://${host.includes(':') ? `[${host}]` : host}:${port}/graphql`;
+  }
+
+  /** Where health and metrics are; null where nobody asked for them. */
+  get healthUrl(): string | null {
+    return this.health?.url ?? null;
   }
 
   /** Live subscriptions; 0 when every client has gone. */
@@ -71,11 +80,15 @@ export class Gateway {
   }
 
   private async shutDown(): Promise<void> {
+    this.context.readiness.stopping();
     for (const release of this.releases) release();
     await this.webSocket.close();
     await this.context.feed.close();
     // Also closes the HTTP server, with a grace period for requests under way.
     await this.apollo.stop();
+    await this.context.finishedRuns.settled();
+    await this.context.tracer.close();
+    await this.health?.close();
     await Promise.all(this.owned.map((part) => part.close()));
   }
 

@@ -6,7 +6,7 @@ try {
   const gateway = await Gateway.create(readConfig(process.env));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void gateway.close());
   await gateway.start();
-  process.stdout.write(`${JSON.stringify({ ready: 'gateway', url: gateway.url })}\n`);
+  process.stdout.write(`${JSON.stringify({ ready: 'gateway', url: gateway.url, healthUrl: gateway.healthUrl })}\n`);
 } catch (thrown) {
   process.stderr.write(`${coerceError(thrown).message}\n`);
   process.exit(1);

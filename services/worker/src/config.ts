@@ -5,18 +5,22 @@ import {
   NATS_VARIABLES,
   STARTUP_VARIABLES,
   STORE_VARIABLES,
+  TRACING_VARIABLES,
   integer,
   natsConfig,
   oneOf,
   optionalText,
+  portOrOff,
   readVariables,
   storeConfig,
+  tracingEndpoint,
   type NatsConfig,
   type StoreConfig,
   type ValuesOf,
 } from '@roentgen/config';
 import { isId, newId, parseId, type SelftestLevel, type WorkerId } from '@roentgen/domain';
 import type { LogLevel } from '@roentgen/logger';
+import type { HealthAddress } from '@roentgen/telemetry';
 import { tensorflowEnvironment, type TensorFlowSettings } from './tensorflow-environment.js';
 
 /** What the worker reads from its environment, besides the shared variables of NATS, the object store, the log and the start. */
@@ -78,10 +82,19 @@ export const WORKER_VARIABLES = {
   }),
   WORKER_HEARTBEAT_MS: integer('time between two heartbeats', 1000, { min: 100, max: 60_000 }),
   WORKER_STOP_GRACE_MS: integer('how long a stop may take before the compute process is killed', 60_000, { min: 1000, max: 3_600_000 }),
+  WORKER_HEALTH_HOST: optionalText('address for /healthz, /readyz and /metrics; they take no token', '127.0.0.1'),
+  WORKER_HEALTH_PORT: portOrOff('port for /healthz, /readyz and /metrics; several workers on one machine need one each'),
   WORKER_LIBTENSORFLOW: optionalText('path of tfjs_binding.node (empty: the one that set-up made)', ''),
 } as const;
 
-const VARIABLES = { ...WORKER_VARIABLES, ...NATS_VARIABLES, ...STORE_VARIABLES, ...LOG_VARIABLES, ...STARTUP_VARIABLES } as const;
+const VARIABLES = {
+  ...WORKER_VARIABLES,
+  ...NATS_VARIABLES,
+  ...STORE_VARIABLES,
+  ...LOG_VARIABLES,
+  ...STARTUP_VARIABLES,
+  ...TRACING_VARIABLES,
+} as const;
 
 export type DevicePreference = TensorFlowSettings['device'];
 
@@ -114,6 +127,10 @@ export interface WorkerConfig extends TensorFlowSettings {
   readonly nats: NatsConfig;
   readonly store: StoreConfig;
   readonly logLevel: LogLevel;
+  /** Null: health and metrics are not served. */
+  readonly health: HealthAddress | null;
+  /** Address of a collector; null: nothing is traced. */
+  readonly tracesTo: string | null;
   readonly startupTimeoutMs: number;
 }
 
@@ -144,6 +161,8 @@ export function readWorkerConfig(environment: Environment = process.env): Worker
     nats: natsConfig(v),
     store: storeConfig(v),
     logLevel: v.LOG_LEVEL,
+    health: v.WORKER_HEALTH_PORT === null ? null : { host: v.WORKER_HEALTH_HOST, port: v.WORKER_HEALTH_PORT },
+    tracesTo: tracingEndpoint(v),
     startupTimeoutMs: v.STARTUP_TIMEOUT_MS,
   };
 }

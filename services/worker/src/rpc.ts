@@ -13,6 +13,7 @@ import {
   type WorkerRuntime,
 } from '@roentgen/domain';
 import type { AttemptOffer } from '@roentgen/protocol';
+import type { StepDurations } from '@roentgen/training';
 import { ThreadError } from './errors.js';
 import type { WorkerConfig } from './config.js';
 
@@ -50,6 +51,12 @@ export type AttemptWork = Omit<z.infer<typeof AttemptOffer.schema>, 'recipe'> & 
 
 /** What the compute thread says about an attempt; ids and numbers are added where it is sent. */
 export type AttemptEvent = Omit<RunEventInput, 'eventId' | 'attemptId' | 'workerId'>;
+
+/** What a step cost; for metrics only. */
+export interface StepObservation {
+  readonly images: number;
+  readonly durations: StepDurations;
+}
 
 /** Sizes of the splits that an attempt reads. The test split is none of them. */
 export interface InputSummary {
@@ -95,7 +102,7 @@ export type Remote<F> = {
 /** Offered by the networking thread. Calls about the attempt mean the one that is held; after it was abandoned they throw AttemptEndedError. */
 export interface NetworkFunctions {
   /** Connects if it has not yet, sends heartbeats from now on and takes work. */
-  start(device: DeviceInfo): Promise<{ workerId: WorkerId }>;
+  start(device: DeviceInfo): Promise<{ workerId: WorkerId; healthUrl: string | null }>;
   /** Takes no more work, leaves the attempt at a step boundary, says what there is to say, disconnects. */
   stop(): Promise<void>;
   /** What the attempt goes on from; null where it starts anew. Checked against its SHA-256. */
@@ -111,7 +118,7 @@ export interface NetworkFunctions {
   /** Uploads both files; the object key of the tensors. */
   saveCheckpoint(checkpoint: NewCheckpoint): Promise<{ objectKey: string }>;
   /** Resolves when the event has room in the outbox, not when it is recorded: a full outbox holds the training up. */
-  report(event: AttemptEvent): Promise<void>;
+  report(event: AttemptEvent, step?: StepObservation): Promise<void>;
 }
 
 export interface LoadedModel {

@@ -37,6 +37,8 @@ const LIBRARY_FILES_LEFT_OUT = [
   /^node_modules\/onnxruntime-node\/bin\/napi-v\d+\/(?!linux\/x64\/)/,
   /^node_modules\/h5wasm\/(src|test|dist\/iife)\//,
   /^node_modules\/zod\/src\//,
+  /^node_modules\/@opentelemetry\/[^/]+\/build\/(esm|esnext)\//,
+  /\/getMachineId-(bsd|darwin|win)\.js$/,
 ];
 const SOURCES_LEFT_OUT = [/\.test\.ts$/, /\/src\/testing\//];
 /** Files of our packages that are read at run time, beside their sources: the self-test's references. */

@@ -7,7 +7,11 @@ export const CoordinatorWake = defineMessage({
   name: 'coordinator-wake',
   version: 1,
   parts: { fixed: ['wake', 'coordinator'], tokens: [] },
-  schema: z.object({ reason: z.enum(['run-queued', 'run-control', 'chunks-created']) }),
+  schema: z.object({
+    reason: z.enum(['run-queued', 'run-control', 'chunks-created']),
+    /** The run that it is about; what is done for it belongs to the trace in the headers. */
+    runId: idSchema('run').nullable().default(null),
+  }),
 });
 
 /** Whoever committed run events → gateways, after the commit: consecutive rows of one run. Lost without harm: gateways read the gap from Postgres. */

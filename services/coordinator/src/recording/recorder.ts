@@ -1,13 +1,5 @@
 import type { RefusedBatchStore } from '@roentgen/database';
-import {
-  ConflictError,
-  RoentgenError,
-  RunEventInputSchema,
-  StaleTokenError,
-  coerceError,
-  type RunEvent,
-  type RunId,
-} from '@roentgen/domain';
+import { ConflictError, RoentgenError, RunEventInputSchema, StaleTokenError, coerceError } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { RecordEvents } from '@roentgen/protocol';
 import type { z } from 'zod';
@@ -44,7 +36,6 @@ export class Recorder {
       throw decision.reason === 'STALE' ? new StaleTokenError(decision.message, about) : new ConflictError(decision.message, about);
     }
     this.parts.live.publish(events);
-    for (const event of events) this.logEnd(batch.runId, event);
     return { recorded: batch.events.length };
   }
 
@@ -71,15 +62,6 @@ export class Recorder {
       const failed = await runs.report({ runId, attemptId, generation, token, events: [RunEventInputSchema.parse(fact)] });
       this.parts.live.publish(failed.events);
       throw error;
-    }
-  }
-
-  private logEnd(runId: RunId, event: RunEvent): void {
-    if (event.status === 'SUCCEEDED' || event.status === 'FAILED' || event.status === 'CANCELLED') {
-      this.parts.logger.info(
-        { runId, attemptId: event.attemptId, outcome: event.status, step: event.step, failure: event.failure?.code },
-        'run ended',
-      );
     }
   }
 }

@@ -5,7 +5,9 @@ import type { Logger } from '@roentgen/logger';
 import type { Bus } from '@roentgen/messaging';
 import { AttemptOffer, AttemptStop } from '@roentgen/protocol';
 import { objectKeys } from '@roentgen/storage';
+import { NO_TRACER, type Span } from '@roentgen/telemetry';
 import type { LivePublisher } from '../recording/live-publisher.js';
+import { RunTraces } from '../observability/run-traces.js';
 import type { RunBook } from '../runs/run-book.js';
 import { BrokerPulse } from './broker-pulse.js';
 import { planRuns, type RunAction } from './plan-runs.js';
@@ -25,6 +27,8 @@ export interface SchedulerParts {
   readonly exclusions: Pick<WorkerExclusionStore, 'excluded'>;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Left out: nothing is traced. */
+  readonly traces?: Pick<RunTraces, 'dispatch'>;
   readonly options: { readonly leaseMs: number; readonly workerLostMs: number; readonly maxRuns: number };
 }
 
@@ -32,9 +36,11 @@ export interface SchedulerParts {
 export class Scheduler {
   private lastTickMs = 0;
   private readonly pulse: BrokerPulse;
+  private readonly traces: Pick<RunTraces, 'dispatch'>;
 
   constructor(private readonly parts: SchedulerParts) {
     this.pulse = new BrokerPulse(parts.bus, parts.clock);
+    this.traces = parts.traces ?? new RunTraces(NO_TRACER);
   }
 
   /** One look at everything this coordinator owns. */
@@ -89,7 +95,9 @@ export class Scheduler {
   private async act(action: RunAction): Promise<void> {
     switch (action.kind) {
       case 'OFFER':
-        return await this.offer(action);
+        return await this.traces.dispatch(action.run.runId, { 'roentgen.worker.name': action.worker.name }, (span) =>
+          this.offer(action, span),
+        );
       case 'EXPLAIN_WAIT':
         return await this.parts.runs.explainWait(action.run.runId, { code: 'NO_WORKER_FITS', message: action.reason });
       case 'LOSE_ATTEMPT':
@@ -105,13 +113,14 @@ export class Scheduler {
   }
 
   /** The attempt's row comes first; a worker that refuses or does not answer loses it again at no charge. */
-  private async offer({ run, worker, microBatchSize }: Extract<RunAction, { kind: 'OFFER' }>): Promise<void> {
+  private async offer({ run, worker, microBatchSize }: Extract<RunAction, { kind: 'OFFER' }>, span: Span): Promise<void> {
     const { registry, logger } = this.parts;
     const { workerId, name: workerName } = worker;
     const offered = { attemptId: newId('att'), token: randomUUID(), workerId, workerName };
     const opened = await this.apply(run, { kind: 'OFFER', by: this.ownerOf(run), attempt: offered, microBatchSize });
     if (!opened.ok || opened.state.attempt === null) return;
     const { number } = opened.state.attempt;
+    span.set({ 'roentgen.attempt.id': offered.attemptId, 'roentgen.attempt.number': number });
     const recipe = microBatchSize === null ? run.recipe : { ...run.recipe, microBatchSize };
     const refusal = await this.askWorker({ ...run, recipe }, opened.state.attempt);
     if (refusal === null) {
@@ -119,6 +128,7 @@ export class Scheduler {
       return;
     }
     logger.warn({ runId: run.runId, worker: workerName, refusal }, 'attempt was not taken');
+    span.fail(refusal);
     registry.refused(workerId);
     await this.apply(run, { kind: 'REFUSED', by: this.ownerOf(run), attemptId: offered.attemptId, reason: refusal });
   }

@@ -1,4 +1,5 @@
 import type { Actor, RunEvent } from '@roentgen/domain';
+import type { ObservedOperation } from '../observability/observed-operation.js';
 import type { Loaders } from './loaders.js';
 
 /** What a resolver knows of the operation that it serves. There is no operation without an actor. */
@@ -6,6 +7,8 @@ export interface RequestContext {
   readonly actor: Actor;
   /** Also in the `x-request-id` header, in error extensions and in the log. */
   readonly requestId: string;
+  /** For metrics and traces. */
+  readonly operation: ObservedOperation;
   readonly loaders: Loaders;
   readonly subscriptions: Subscriptions;
 }

@@ -27,9 +27,28 @@ export function createApollo(schema: GraphQLSchema, httpServer: Server, logger: 
       // The default page loads scripts from another host.
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginDrainHttpServer({ httpServer, stopGracePeriodMillis: STOP_GRACE_PERIOD_MS }),
+      observe(),
       presentErrors(logger),
     ],
   });
+}
+
+/** Before presentErrors: it sees errors as they were thrown. */
+function observe(): ApolloServerPlugin<RequestContext> {
+  return {
+    requestDidStart: () =>
+      Promise.resolve({
+        didResolveOperation({ document, operationName, contextValue }) {
+          contextValue.operation.resolved(document, operationName);
+          return Promise.resolve();
+        },
+        willSendResponse({ response, errors, contextValue }) {
+          const data = response.body.kind === 'single' ? response.body.singleResult.data : null;
+          contextValue.operation.answered({ data, errors });
+          return Promise.resolve();
+        },
+      }),
+  };
 }
 
 /** `formatError` does not know which request it is about; this does. */

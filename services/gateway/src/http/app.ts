@@ -1,9 +1,12 @@
+import type { IncomingMessage } from 'node:http';
 import type { ApolloServer } from '@apollo/server';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
 import { UnavailableError, type Actor } from '@roentgen/domain';
+import type { TraceParent } from '@roentgen/telemetry';
 import type { RequestContext } from '../graphql/request-context.js';
 import type { GatewayContext } from '../context.js';
+import type { ObservedOperation } from '../observability/observed-operation.js';
 import { UNAUTHENTICATED } from './errors.js';
 import { MAX_REQUEST_BYTES } from './limits.js';
 import { REQUEST_ID_HEADER, requestIdFrom } from './request-id.js';
@@ -11,6 +14,7 @@ import { REQUEST_ID_HEADER, requestIdFrom } from './request-id.js';
 interface Locals {
   requestId: string;
   actor: Actor;
+  operation: ObservedOperation;
 }
 
 /** The HTTP side: health for whoever asks, /graphql for whoever has a token. */
@@ -19,15 +23,16 @@ export function createApp(context: GatewayContext, apollo: ApolloServer<RequestC
   app.disable('x-powered-by');
   app.use(identifyRequest);
   app.get('/healthz', (_req, res) => void res.json({ ok: true }));
-  app.get('/readyz', readiness(context));
+  app.get('/readyz', readinessOf(context));
   app.use(
     '/graphql',
     authentication(context),
+    observation(context),
     express.json({ limit: MAX_REQUEST_BYTES }),
     expressMiddleware(apollo, {
       context: ({ res }) => {
-        const { actor, requestId } = locals(res);
-        return Promise.resolve(context.requestContext(actor, requestId));
+        const { actor, requestId, operation } = locals(res);
+        return Promise.resolve(context.requestContext(actor, requestId, operation));
       },
     }),
   );
@@ -57,15 +62,28 @@ function authentication({ access }: GatewayContext): RequestHandler {
   };
 }
 
-/** 200 while requests can be served. */
-function readiness({ database, bus }: GatewayContext): RequestHandler {
+/** Until the answer is sent, or the caller has gone. */
+function observation({ operations }: GatewayContext): RequestHandler {
+  return (req, res, next) => {
+    const operation = operations.begin('http', locals(res).requestId, traceOf(req));
+    locals(res).operation = operation;
+    // Where GraphQL was reached it has said more; a body that could not be read ends here.
+    res.once('close', () => operation.end(res.statusCode >= 500 ? 'failed' : 'refused'));
+    operation.run(next);
+  };
+}
+
+function traceOf({ headers }: IncomingMessage): TraceParent | null {
+  const { traceparent, tracestate } = headers;
+  if (typeof traceparent !== 'string') return null;
+  return { traceparent, ...(typeof tracestate === 'string' && { tracestate }) };
+}
+
+/** 200 while requests can be served. Everyone may ask here, so the reasons, which name hosts, are only on the operators' port. */
+function readinessOf({ readiness }: GatewayContext): RequestHandler {
   return async (_req, res) => {
-    const postgres = await database.query('readiness', 'select 1').then(
-      () => true,
-      () => false,
-    );
-    const nats = bus.connected;
-    res.status(postgres && nats ? 200 : 503).json({ ok: postgres && nats, postgres, nats });
+    const { ready, dependencies } = await readiness.report();
+    res.status(ready ? 200 : 503).json({ ready, dependencies: dependencies.map(({ name, needed, state }) => ({ name, needed, state })) });
   };
 }
 

@@ -33,6 +33,13 @@ export function presentError(error: GraphQLError, scope: ErrorScope): GraphQLFor
   return { message: 'internal error', ...place, extensions: { code: 'INTERNAL', requestId } };
 }
 
+/** Whether an error is the caller's doing: what it sent, or what it may not. */
+export function isRefusal(error: GraphQLError): boolean {
+  const cause = innermost(error);
+  if (cause instanceof UnavailableError) return false;
+  return describeRefusal(cause) !== null || (cause instanceof GraphQLError && error.path === undefined);
+}
+
 interface Refusal {
   readonly message: string;
   readonly extensions: Readonly<Record<string, unknown>>;

@@ -5,6 +5,9 @@ import { WebSocket } from 'ws';
 import { buildGatewaySchema } from '../schema.js';
 import { silentLogger } from '@roentgen/logger';
 import { newId, type Actor } from '@roentgen/domain';
+import { Metrics, NO_TRACER } from '@roentgen/telemetry';
+import { GatewayMetrics } from '../observability/gateway-metrics.js';
+import { OperationObserver } from '../observability/observed-operation.js';
 import { GraphQLWebSocket, type WebSocketContext } from './web-socket.js';
 
 const RECHECK_MS = 5;
@@ -22,6 +25,7 @@ test('a socket that is gone before its token was looked up is not looked after f
         return authorization === 'slow' ? new Promise((resolve) => answers.push(resolve)) : Promise.resolve(actor);
       },
     },
+    operations: new OperationObserver(new GatewayMetrics(new Metrics({ service: 'gateway', version: '1' }), () => 0), NO_TRACER),
     requestContext: () => {
       throw new Error('nothing is asked here');
     },

@@ -1,10 +1,12 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { GraphQLError, parse, specifiedRules, validate, type ExecutionArgs } from 'graphql';
+import { GraphQLError, execute, parse, specifiedRules, subscribe, validate, type ExecutionArgs } from 'graphql';
 import type { Context as ConnectionContext, SubscribePayload } from 'graphql-ws';
 import { useServer, type Extra } from 'graphql-ws/use/ws';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { GatewayContext } from '../context.js';
+import type { RequestContext } from '../graphql/request-context.js';
+import type { ObservedOperation, OperationResult } from '../observability/observed-operation.js';
 import { UNAUTHENTICATED, presentError } from './errors.js';
 import { LIMIT_RULES, MAX_REQUEST_BYTES, PARSE_OPTIONS } from './limits.js';
 import { REQUEST_ID_HEADER, requestIdFrom } from './request-id.js';
@@ -17,7 +19,7 @@ const TRY_AGAIN_LATER = 1013;
 const FORBIDDEN = 4403;
 
 /** What sockets need of the gateway. */
-export interface WebSocketContext extends Pick<GatewayContext, 'schema' | 'logger' | 'requestContext'> {
+export interface WebSocketContext extends Pick<GatewayContext, 'schema' | 'logger' | 'requestContext' | 'operations'> {
   readonly access: Pick<GatewayContext['access'], 'authenticate'>;
 }
 
@@ -38,6 +40,8 @@ export class GraphQLWebSocket {
     this.protocol = useServer<Record<string, unknown>>(
       {
         onConnect: (connection) => this.connect(connection),
+        execute: (args) => observed(args, execute),
+        subscribe: (args) => observed(args, subscribe),
         onSubscribe: (connection, _id, payload) => this.prepare(connection, payload),
         onError: (connection, _id, _payload, errors) => errors.map((error) => this.present(error, connection)),
         onNext: (connection, _id, _payload, _args, { data, errors }) => ({
@@ -80,6 +84,7 @@ export class GraphQLWebSocket {
     }
     // Gone while its token was looked up: nobody would end the rechecks.
     if (connection.extra.socket.readyState !== WebSocket.OPEN) return false;
+    this.context.operations.socketOpened();
     this.rechecks.set(
       connection,
       setInterval(() => void this.recheck(connection), this.tokenRecheckMs),
@@ -97,20 +102,30 @@ export class GraphQLWebSocket {
 
   private forget(connection: Connection): void {
     clearInterval(this.rechecks.get(connection));
-    this.rechecks.delete(connection);
+    if (this.rechecks.delete(connection)) this.context.operations.socketClosed();
   }
 
   /** Parses and validates one operation. */
   private async prepare(connection: Connection, payload: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
+    const operation = this.context.operations.begin('websocket', requestIdOf(connection), null);
+    const refuse = (errors: readonly GraphQLError[]) => {
+      operation.answered({ errors });
+      return errors;
+    };
     try {
-      return await this.toExecution(connection, payload);
+      const prepared = await this.toExecution(connection, payload, operation);
+      return 'schema' in prepared ? prepared : refuse(prepared);
     } catch (thrown) {
-      if (thrown instanceof GraphQLError) return [thrown];
-      return [new GraphQLError('internal error', { originalError: thrown instanceof Error ? thrown : null })];
+      if (thrown instanceof GraphQLError) return refuse([thrown]);
+      return refuse([new GraphQLError('internal error', { originalError: thrown instanceof Error ? thrown : null })]);
     }
   }
 
-  private async toExecution(connection: Connection, payload: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
+  private async toExecution(
+    connection: Connection,
+    payload: SubscribePayload,
+    operation: ObservedOperation,
+  ): Promise<ExecutionArgs | readonly GraphQLError[]> {
     const { schema, requestContext } = this.context;
     // The operation at hand is counted already.
     if (Object.keys(connection.subscriptions).length > MAX_OPERATIONS_PER_SOCKET) {
@@ -121,12 +136,13 @@ export class GraphQLWebSocket {
     const document = parse(payload.query, PARSE_OPTIONS);
     const errors = validate(schema, document, [...specifiedRules, ...LIMIT_RULES]);
     if (errors.length > 0) return errors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED'));
+    operation.resolved(document, payload.operationName);
     return {
       schema,
       document,
       operationName: payload.operationName ?? null,
       variableValues: payload.variables ?? null,
-      contextValue: requestContext(actor, requestIdOf(connection)),
+      contextValue: requestContext(actor, requestIdOf(connection), operation),
     };
   }
 
@@ -136,6 +152,23 @@ export class GraphQLWebSocket {
 
   private present(error: GraphQLError, connection: Connection) {
     return presentError(error, { requestId: requestIdOf(connection), logger: this.context.logger });
+  }
+}
+
+/** Carries out an operation as a part of what is observed of it: a subscription until it has begun. */
+async function observed<R extends OperationResult | AsyncIterable<unknown>>(
+  args: ExecutionArgs,
+  carryOut: (args: ExecutionArgs) => R | Promise<R>,
+): Promise<R> {
+  // `toExecution` made it; to the library it is anything.
+  const { operation } = args.contextValue as RequestContext;
+  try {
+    const result = await operation.run(() => carryOut(args));
+    operation.answered(Symbol.asyncIterator in result ? {} : result);
+    return result;
+  } catch (thrown) {
+    operation.end('failed');
+    throw thrown;
   }
 }
 

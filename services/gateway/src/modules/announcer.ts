@@ -14,8 +14,9 @@ export class Announcer {
     private readonly logger: Logger,
   ) {}
 
-  wake(reason: WakeReason): void {
-    this.quietly('wake', () => this.bus.publish(CoordinatorWake, [], { reason }));
+  /** @param runId the run that it is about: what is done for it is a part of the present trace */
+  wake(reason: WakeReason, runId: RunId | null = null): void {
+    this.quietly('wake', () => this.bus.publish(CoordinatorWake, [], { reason, runId }));
   }
 
   /** Events that were committed just now. */

@@ -1,9 +1,14 @@
 import { metric, type RunEventKind } from '@roentgen/domain';
 import type { SavedCheckpointRef, TrainingEvent, TrainingPlan, TrainingResult } from '@roentgen/training';
-import type { AttemptEvent, NetworkFunctions, Remote } from '../rpc.js';
+import type { AttemptEvent, NetworkFunctions, Remote, StepObservation } from '../rpc.js';
 import type { SharedControl } from '../shared-control.js';
 import { failureOf, workerStopping, type Progress } from './failure.js';
 import { fromTraining, runEvent } from './run-events.js';
+
+function observationOf({ imagesPerSecond, durations }: Extract<TrainingEvent, { type: 'step-committed' }>): StepObservation {
+  const { inputMs, gradientsMs, allReduceMs, applyMs } = durations;
+  return { images: Math.round((imagesPerSecond * (inputMs + gradientsMs + allReduceMs + applyMs)) / 1_000), durations };
+}
 
 /** Tells the run's event log what happens in an attempt, and remembers where it stands. */
 export class AttemptReport {
@@ -37,7 +42,8 @@ export class AttemptReport {
     this.epoch = event.epoch;
     this.step = event.step;
     if (event.type === 'checkpoint-saved') this.lastCheckpoint = event.checkpoint;
-    await this.network.report(fromTraining(event, (checkpointId) => this.objectKeys.get(checkpointId) ?? ''));
+    const fact = fromTraining(event, (checkpointId) => this.objectKeys.get(checkpointId) ?? '');
+    await (event.type === 'step-committed' ? this.network.report(fact, observationOf(event)) : this.network.report(fact));
     this.control.countProgress();
   }
 

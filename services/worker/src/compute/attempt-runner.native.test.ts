@@ -27,7 +27,7 @@ class RecordingNetwork {
       sampleIds: Array.from({ length: n }, (_, i) => `${of}-${i}`),
     });
     return {
-      start: () => Promise.resolve({ workerId: newId('wkr') }),
+      start: () => Promise.resolve({ workerId: newId('wkr'), healthUrl: null }),
       stop: () => Promise.resolve(),
       readResumeCheckpoint: () => Promise.resolve(null),
       readInitialWeights: () => Promise.resolve(this.weights && { tensors: this.weights }),

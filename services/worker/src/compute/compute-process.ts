@@ -80,9 +80,8 @@ export class ComputeProcess {
   }
 
   /** Sends heartbeats and takes work from now on. @throws UnavailableError when broker or store did not come in time */
-  async start(): Promise<{ device: DeviceInfo['device']; workerId: WorkerId }> {
-    const { workerId } = await this.network.start(this.device);
-    return { device: this.device.device, workerId };
+  async start(): Promise<{ device: DeviceInfo['device']; workerId: WorkerId; healthUrl: string | null }> {
+    return { device: this.device.device, ...(await this.network.start(this.device)) };
   }
 
   /** Leaves its work at the next step boundary and disconnects. Idempotent. */

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { checkTrainingRecipe } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { AttemptOffer, AttemptStop, HeldAttempt } from '@roentgen/protocol';
+import type { TraceParent } from '@roentgen/telemetry';
 import { AttemptEndedError } from '../errors.js';
 import type { AttemptWork } from '../rpc.js';
 import type { SharedControl } from '../shared-control.js';
@@ -19,7 +20,8 @@ export type DeskAttempt = Pick<Attempt, 'held' | 'outbox' | 'abandon' | 'close'>
 export interface AttemptDeskOptions<A extends DeskAttempt> {
   readonly control: SharedControl;
   readonly logger: Logger;
-  readonly newAttempt: (work: AttemptWork) => A;
+  /** @param trace what the offer is a part of */
+  readonly newAttempt: (work: AttemptWork, trace: TraceParent | null) => A;
   /** Trains on the compute thread; resolves when it has left the attempt. */
   readonly train: (work: AttemptWork) => Promise<void>;
   /** Why the compute thread has no time for an attempt; null when it has. */
@@ -44,13 +46,18 @@ export class AttemptDesk<A extends DeskAttempt = Attempt> {
     return this.attempt?.held ?? null;
   }
 
+  /** Events that are not recorded yet. */
+  get pendingEvents(): number {
+    return this.attempt?.outbox.pending ?? 0;
+  }
+
   /** The held attempt. @throws AttemptEndedError when there is none (any more) */
   get current(): A {
     if (this.attempt === null) throw new AttemptEndedError('this worker holds no attempt.');
     return this.attempt;
   }
 
-  offer(offer: Offer): OfferReply {
+  offer(offer: Offer, trace: TraceParent | null = null): OfferReply {
     // Offered again because our answer got lost.
     if (this.attempt?.held.attemptId === offer.attemptId && this.attempt.held.token === offer.token)
       return { accepted: true, reason: null };
@@ -62,7 +69,7 @@ export class AttemptDesk<A extends DeskAttempt = Attempt> {
         accepted: false,
         reason: `INVALID_RECIPE: ${checked.issues.map(({ field, message }) => `${field}: ${message}`).join('; ')}`,
       };
-    this.ended = this.hold({ ...offer, recipe: checked.recipe });
+    this.ended = this.hold({ ...offer, recipe: checked.recipe }, trace);
     return { accepted: true, reason: null };
   }
 
@@ -95,10 +102,10 @@ export class AttemptDesk<A extends DeskAttempt = Attempt> {
     return other === null ? null : `BUSY: ${other}`;
   }
 
-  private async hold(work: AttemptWork): Promise<void> {
+  private async hold(work: AttemptWork, trace: TraceParent | null): Promise<void> {
     const { control, logger, newAttempt, train, onHeld, onReleased } = this.options;
     control.clearStop();
-    const attempt = newAttempt(work);
+    const attempt = newAttempt(work, trace);
     this.attempt = attempt;
     onHeld();
     logger.info(

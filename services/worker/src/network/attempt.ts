@@ -12,8 +12,10 @@ import type {
   NewCheckpoint,
   SlotBatch,
   SlotRingName,
+  StepObservation,
   WeightBytes,
 } from '../rpc.js';
+import type { AttemptObserver } from '../observability/attempt-observation.js';
 import type { SharedControl } from '../shared-control.js';
 import { downloadNamed, downloadVerified } from './objects.js';
 import { EventOutbox } from './outbox.js';
@@ -28,6 +30,7 @@ export interface AttemptOptions {
   readonly images: FeedOptions['images'];
   readonly control: SharedControl;
   readonly prefetchBatches: number;
+  readonly observer: AttemptObserver;
   readonly logger: Logger;
 }
 
@@ -79,7 +82,8 @@ export class Attempt {
       );
   }
 
-  async report(event: AttemptEvent): Promise<void> {
+  async report(event: AttemptEvent, step?: StepObservation): Promise<void> {
+    this.options.observer.reported(event, step ?? null);
     await this.outbox.add({ ...event, attemptId: this.held.attemptId, workerId: this.options.workerId });
   }
 
@@ -118,6 +122,7 @@ export class Attempt {
   }
 
   evaluationBatch(index: number): Promise<SlotBatch> {
+    if (index === 0) this.options.observer.evaluationBegan();
     return this.openFeed().evaluationBatch(index);
   }
 
@@ -131,9 +136,11 @@ export class Attempt {
     const objectKey = objectKeys.checkpoint(work.projectId, work.runId, checkpointId);
     const put = (key: string, bytes: Uint8Array, type: string) =>
       patiently(`upload of checkpoint ${checkpointId}`, () => store.put(key, bytes, type), this.patience);
-    await put(objectKey, tensors, 'application/octet-stream');
-    await put(objectKeys.checkpointDescription(objectKey), Buffer.from(JSON.stringify(description)), 'application/json');
-    return { objectKey };
+    return await this.options.observer.uploadingCheckpoint(tensors.length, async () => {
+      await put(objectKey, tensors, 'application/octet-stream');
+      await put(objectKeys.checkpointDescription(objectKey), Buffer.from(JSON.stringify(description)), 'application/json');
+      return { objectKey };
+    });
   }
 
   /** Ends what still runs for the attempt. Events that are not confirmed are dropped. */
@@ -141,6 +148,7 @@ export class Attempt {
     this.abandoned.abort();
     this.feed?.close();
     this.outbox.close();
+    this.options.observer.left();
   }
 
   private openFeed(): TrainingFeed {

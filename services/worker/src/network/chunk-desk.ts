@@ -11,6 +11,8 @@ export interface ChunkDeskOptions {
   readonly requestTimeoutMs?: number;
   readonly workingEveryMs?: number;
   readonly resultRetryMs?: readonly number[];
+  /** Told what became of each chunk that was worked on. */
+  readonly onOutcome?: (kind: ChunkWork['kind'], outcome: ChunkOutcome, seconds: number) => void;
 }
 
 export interface ChunkDelivery {
@@ -56,7 +58,9 @@ export class ChunkDesk {
       if (!claim.granted) return 'ack';
       this.held.set(claim.token, chunkId);
       try {
+        const startedMs = performance.now();
         const outcome = await this.outcomeOf(chunkId, claim.work, handle);
+        this.options.onOutcome?.(claim.work.kind, outcome, (performance.now() - startedMs) / 1_000);
         return await this.handIn(chunkId, claim, outcome);
       } finally {
         this.held.delete(claim.token);

@@ -6,14 +6,20 @@ export class DecodedCache {
   private readonly images = new Map<string, Uint8Array>();
   private usedBytes = 0;
 
-  constructor(private readonly limitBytes: number) {}
+  /** @param onLookup told of each look, and whether it found something */
+  constructor(
+    private readonly limitBytes: number,
+    private readonly onLookup: (found: boolean) => void = () => undefined,
+  ) {}
 
   get bytes(): number {
     return this.usedBytes;
   }
 
   get(sha256: string, sizePx: number): Uint8Array | undefined {
-    return this.images.get(key(sha256, sizePx));
+    const pixels = this.images.get(key(sha256, sizePx));
+    this.onLookup(pixels !== undefined);
+    return pixels;
   }
 
   /** Keeps the image if there is room for it. */

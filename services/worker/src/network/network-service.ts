@@ -1,15 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@roentgen/logger';
-import type { Bus, WorkConsumer } from '@roentgen/messaging';
+import { observeBus, type Bus, type WorkConsumer } from '@roentgen/messaging';
 import { AttemptOffer, AttemptStop, WorkerHeartbeat, WorkerRegistration, type ChunkOutcome, type ChunkWork } from '@roentgen/protocol';
 import { InvalidInputError, type SelftestSummary } from '@roentgen/domain';
+import { HealthServer, Metrics, Readiness } from '@roentgen/telemetry';
 import type { WorkerConfig } from '../config.js';
+import { AttemptObservation } from '../observability/attempt-observation.js';
+import { WorkerMetrics, type WorkerState } from '../observability/worker-metrics.js';
 import type { ComputeFunctions, DeviceInfo, Remote } from '../rpc.js';
 import type { SharedControl } from '../shared-control.js';
 import { workerVersion } from '../worker-version.js';
 import { Attempt } from './attempt.js';
 import { AttemptDesk } from './attempt-desk.js';
-import { ChunkDesk } from './chunk-desk.js';
+import { ChunkDesk, type ChunkDeskOptions } from './chunk-desk.js';
 import type { NetworkContext } from './context.js';
 import { DecodedCache } from './decoded-cache.js';
 import { Heartbeat } from './heartbeat.js';
@@ -22,6 +25,8 @@ import { WeightsImporter } from './weights-importer.js';
 const INSPECT_CHUNKS_AT_ONCE = 2;
 /** When a chunk that came although this worker has no time for it may go to another. */
 const NO_TIME_NAK_MS = 1_000;
+/** Nothing has this key: that the store says so is the answer. */
+const READINESS_KEY = 'readiness';
 const REGISTER_TIMEOUT_MS = 5_000;
 const REGISTER_RETRY_MS = 500;
 const LONGEST_REGISTER_RETRY_MS = 30_000;
@@ -39,6 +44,10 @@ export class NetworkService {
   private readonly images: ImageSource;
   private readonly startedAt = new Date().toISOString();
   private readonly version = workerVersion();
+  private readonly registry = new Metrics({ service: 'worker', version: this.version });
+  private readonly metrics = new WorkerMetrics(this.registry);
+  private readonly readiness = new Readiness();
+  private health: HealthServer | null = null;
   private device: DeviceInfo | null = null;
   private inspecting: WorkConsumer | null = null;
   private predicting: WorkConsumer | null = null;
@@ -55,13 +64,17 @@ export class NetworkService {
     const { logger, bus, store } = context;
     this.logger = logger;
     this.bus = bus;
-    this.images = new ImageSource(store, new DecodedCache(config.cacheBytes), new Limiter(config.decodeConcurrency));
+    const cache = new DecodedCache(config.cacheBytes, (found) => this.metrics.cacheLookup(found));
+    this.images = new ImageSource(store, cache, new Limiter(config.decodeConcurrency));
     this.heartbeat = new Heartbeat(() => this.beat(), config.heartbeatMs);
-    this.chunks = new ChunkDesk({ bus, workerId: config.workerId, logger });
+    const onOutcome: ChunkDeskOptions['onOutcome'] = (kind, outcome, seconds) => this.metrics.chunk(kind, outcome, seconds);
+    this.chunks = new ChunkDesk({ bus, workerId: config.workerId, logger, onOutcome });
     this.inspector = new Inspector({ store, logger, concurrency: config.decodeConcurrency });
     this.predictions = new PredictionDesk({ store, images: this.images, compute, logger });
     this.weights = new WeightsImporter({ store, logger, ...config.weights });
     this.attempts = this.createAttemptDesk();
+    observeBus(bus, this.registry);
+    this.metrics.watch({ state: () => this.state, outboxEvents: () => this.attempts.pendingEvents, cacheBytes: () => cache.bytes });
   }
 
   /** The held attempt. @throws AttemptEndedError when there is none (any more) */
@@ -73,7 +86,8 @@ export class NetworkService {
   async start(device: DeviceInfo): Promise<void> {
     const { bus, config } = this;
     this.device = device;
-    bus.respond(AttemptOffer, [config.workerId], (offer) => Promise.resolve(this.attempts.offer(offer)));
+    await this.serveHealth(device);
+    bus.respond(AttemptOffer, [config.workerId], (offer, { trace }) => Promise.resolve(this.attempts.offer(offer, trace)));
     bus.respond(AttemptStop, [config.workerId], (stop) => Promise.resolve(this.attempts.stop(stop)));
     bus.onReconnect(() => {
       this.attempts.reconnected();
@@ -91,17 +105,45 @@ export class NetworkService {
     );
     if (device.runtime.ineligibleReason === null) this.predicting = await this.consumePredictions();
     this.heartbeat.start();
+    this.readiness.started();
     if (device.selftest !== null) void this.register(device.selftest);
   }
 
   /** Refuses work, leaves the attempt at a step boundary, finishes chunks that were begun, says good-bye, disconnects. */
   async stop(): Promise<void> {
     this.stopping = true;
+    this.readiness.stopping();
     this.heartbeat.now();
     await Promise.all([this.attempts.close(), this.inspecting?.close(), this.predicting?.close(), this.importing?.close()]);
     this.heartbeat.now();
     this.heartbeat.stop();
     await this.bus.close();
+    await this.context.tracer.close();
+    await this.health?.close();
+  }
+
+  /** Where health and metrics are; null where nobody asked for them. */
+  get healthUrl(): string | null {
+    return this.health?.url ?? null;
+  }
+
+  private async serveHealth({ runtime, selftest }: DeviceInfo): Promise<void> {
+    const { bus, readiness, registry, config } = this;
+    const { ineligibleReason } = runtime;
+    const eligibility = () => (ineligibleReason === null ? Promise.resolve() : Promise.reject(new Error(ineligibleReason)));
+    readiness.watch([
+      { name: 'nats', needed: true, check: () => bus.flush() },
+      { name: 'store', needed: true, check: () => this.context.store.stat(READINESS_KEY) },
+      { name: 'selftest', needed: true, check: eligibility },
+    ]);
+    this.metrics.machine(selftest, ineligibleReason === null);
+    this.health = await HealthServer.start(config.health, { readiness, metrics: registry });
+  }
+
+  private get state(): WorkerState {
+    if (this.stopping) return 'STOPPING';
+    if (this.attempts.held !== null) return 'TRAINING';
+    return this.predictingNow ? 'PREDICTING' : 'IDLE';
   }
 
   private consumePredictions(): Promise<WorkConsumer> {
@@ -142,12 +184,15 @@ export class NetworkService {
 
   private createAttemptDesk(): AttemptDesk {
     const { control, logger, bus, images, compute, config } = this;
-    const { store } = this.context;
+    const { store, tracer } = this.context;
+    const { workerId, prefetchBatches } = config;
     return new AttemptDesk({
       control,
       logger,
-      newAttempt: (work) =>
-        new Attempt({ work, workerId: config.workerId, bus, store, images, control, prefetchBatches: config.prefetchBatches, logger }),
+      newAttempt: (work, trace) => {
+        const observer = new AttemptObservation(tracer, this.metrics, work, trace);
+        return new Attempt({ work, workerId, bus, store, images, control, prefetchBatches, observer, logger });
+      },
       train: (work) => compute.runAttempt(work),
       otherwiseBusy: () => this.device?.runtime.ineligibleReason ?? (this.predictingNow ? 'this worker is predicting.' : null),
       onHeld: () => {
@@ -181,7 +226,7 @@ export class NetworkService {
     const { device, deviceName, runtime } = this.device;
     const { workerId, name } = this.config;
     const { held } = this.attempts;
-    const state = this.stopping ? 'STOPPING' : held ? 'TRAINING' : this.predictingNow ? 'PREDICTING' : 'IDLE';
+    const { state } = this;
     this.bus.publish(WorkerHeartbeat, [workerId], {
       workerId,
       name,

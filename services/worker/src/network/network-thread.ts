@@ -19,8 +19,9 @@ const attempt = async () => (await connecting).attempt;
 
 const compute: Remote<ComputeFunctions> = connectRpc<ComputeFunctions, NetworkFunctions>(parentPort, {
   start: async (device) => {
-    await (await connecting).start(device);
-    return { workerId: config.workerId };
+    const service = await connecting;
+    await service.start(device);
+    return { workerId: config.workerId, healthUrl: service.healthUrl };
   },
   stop: async () => (await connecting).stop(),
   readResumeCheckpoint: async () => (await attempt()).readResumeCheckpoint(),
@@ -30,5 +31,5 @@ const compute: Remote<ComputeFunctions> = connectRpc<ComputeFunctions, NetworkFu
   evaluationBatch: async (index) => (await attempt()).evaluationBatch(index),
   releaseSlot: async (ring, slot) => (await attempt()).releaseSlot(ring, slot),
   saveCheckpoint: async (checkpoint) => (await attempt()).saveCheckpoint(checkpoint),
-  report: async (event) => (await attempt()).report(event),
+  report: async (event, step) => (await attempt()).report(event, step),
 });

@@ -1,4 +1,4 @@
-import type { RunLifecycleStore, RunStore, TrainingRunRecord } from '@roentgen/database';
+import type { FinishedRunLog, RunLifecycleStore, RunStore, TrainingRunRecord } from '@roentgen/database';
 import { ConflictError, decideCommand, parseId, type Actor, type RunCommand, type RunEvent } from '@roentgen/domain';
 import { answer } from '../../graphql/payload.js';
 import type { Announcer } from '../announcer.js';
@@ -12,6 +12,7 @@ export interface RunCommandParts {
   readonly lifecycle: RunLifecycleStore;
   readonly announcer: Announcer;
   readonly repeatable: Repeatable;
+  readonly finishedRuns: Pick<FinishedRunLog, 'note'>;
 }
 
 interface CommandInput {
@@ -44,7 +45,7 @@ export class RunCommands {
 
   /** @throws NotFoundError, ConflictError, InvalidInputError */
   private async command(actor: Actor, operation: string, input: CommandInput, command: RunCommand): Promise<TrainingRunRecord> {
-    const { runs, lifecycle, repeatable, announcer } = this.parts;
+    const { runs, lifecycle, repeatable, announcer, finishedRuns } = this.parts;
     const runId = parseId('run', input.runId, 'runId');
     let recorded: RunEvent[] = [];
     await repeatable.once(actor, operation, input, async (tx) => {
@@ -57,7 +58,8 @@ export class RunCommands {
       return runId;
     });
     announcer.live(runId, recorded);
-    if (recorded.length > 0) announcer.wake('run-control');
+    finishedRuns.note(recorded);
+    if (recorded.length > 0) announcer.wake('run-control', runId);
     const [run] = await runs.byIds(actor.projectId, [runId]);
     if (run === undefined) throw unknownRun(runId);
     return run;

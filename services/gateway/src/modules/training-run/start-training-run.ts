@@ -64,7 +64,7 @@ export class StartTrainingRun {
         return run.id;
       });
       this.parts.announcer.live(id, recorded);
-      this.parts.announcer.wake('run-queued');
+      this.parts.announcer.wake('run-queued', id);
       const [run] = await this.parts.runs.byIds(projectId, [id]);
       return { run: run ?? null };
     });
