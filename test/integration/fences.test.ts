@@ -100,6 +100,7 @@ const WRITES: Readonly<Record<string, string>> = {
   complete_idempotency_key: ONE_COMMAND,
   create_prediction_rows: ONE_COMMAND,
   create_run: ONE_COMMAND,
+  create_fork: 'a command of a user; takes the checkpoint and the row of the run as they are, and holds the checkpoint',
   create_token: ONE_COMMAND,
   revoke_token: ONE_COMMAND,
   create_upload: ONE_COMMAND,

@@ -2,8 +2,15 @@ import { randomUUID } from 'node:crypto';
 import type { RoentgenClient } from './client.js';
 import {
   CancelTrainingRunDocument,
+  CheckpointsDocument,
+  type CheckpointsQuery,
+  ForkTrainingRunDocument,
+  type ForkTrainingRunInput,
   type MetricPointFieldsFragment,
   MetricSeriesDocument,
+  PauseTrainingRunDocument,
+  type RecipeOverridesInput,
+  ResumeTrainingRunDocument,
   StartTrainingRunDocument,
   TrainingRunDocument,
   TrainingRunEventsDocument,
@@ -18,6 +25,7 @@ export type TrainingRun = TrainingRunFieldsFragment;
 /** One fact about a run; sequences count 1, 2, 3 … without a gap. */
 export type RunEvent = TrainingRunEventFieldsFragment;
 
+export type Checkpoint = CheckpointsQuery['trainingRun']['checkpoints'][number];
 export type MetricPoint = MetricPointFieldsFragment;
 
 export interface StartTrainingRunOptions {
@@ -36,12 +44,60 @@ export async function startTrainingRun(client: RoentgenClient, options: StartTra
   return accepted(payload, 'run');
 }
 
-/** Asks a run to end; asking twice is asking once. @throws MutationError when it has ended otherwise */
-export async function cancelTrainingRun(client: RoentgenClient, runId: string): Promise<TrainingRun> {
+/** `force`: do not wait for the worker, and give up what came after the last checkpoint. */
+export interface StopRunOptions {
+  readonly force?: boolean;
+}
+
+/** Asks a run to end; asking twice is asking once, also of one that has ended. */
+export async function cancelTrainingRun(
+  client: RoentgenClient,
+  runId: string,
+  { force = false }: StopRunOptions = {},
+): Promise<TrainingRun> {
   const { cancelTrainingRun: payload } = await client.execute(CancelTrainingRunDocument, {
+    input: { runId, force, idempotencyKey: randomUUID() },
+  });
+  return accepted(payload, 'run');
+}
+
+/** Asks a run to save a checkpoint and free its worker; asking twice is asking once. @throws MutationError when it has ended */
+export async function pauseTrainingRun(
+  client: RoentgenClient,
+  runId: string,
+  { force = false }: StopRunOptions = {},
+): Promise<TrainingRun> {
+  const { pauseTrainingRun: payload } = await client.execute(PauseTrainingRunDocument, {
+    input: { runId, force, idempotencyKey: randomUUID() },
+  });
+  return accepted(payload, 'run');
+}
+
+/** Queues a paused run again; of one that is not paused nothing changes. @throws MutationError when it has ended, or its worker has not left it yet */
+export async function resumeTrainingRun(client: RoentgenClient, runId: string): Promise<TrainingRun> {
+  const { resumeTrainingRun: payload } = await client.execute(ResumeTrainingRunDocument, {
     input: { runId, idempotencyKey: randomUUID() },
   });
   return accepted(payload, 'run');
+}
+
+export interface ForkTrainingRunOptions extends Omit<ForkTrainingRunInput, 'overrides' | 'idempotencyKey'> {
+  /** What is left out stays as it was. */
+  readonly overrides?: RecipeOverridesInput;
+  /** The same key with the same input makes one fork. Default: a new one per call, so that a repeated request is safe. */
+  readonly idempotencyKey?: string;
+}
+
+/** A new run that goes on from a checkpoint. @throws MutationError naming the overrides under which it would mean something else */
+export async function forkTrainingRun(client: RoentgenClient, options: ForkTrainingRunOptions): Promise<TrainingRun> {
+  const { overrides = {}, idempotencyKey = randomUUID(), ...rest } = options;
+  const { forkTrainingRun: payload } = await client.execute(ForkTrainingRunDocument, { input: { ...rest, overrides, idempotencyKey } });
+  return accepted(payload, 'run');
+}
+
+/** The checkpoints of a run, by step. @throws ApiError NOT_FOUND when the project has no such run */
+export async function checkpoints(client: RoentgenClient, runId: string): Promise<readonly Checkpoint[]> {
+  return (await client.execute(CheckpointsDocument, { runId })).trainingRun.checkpoints;
 }
 
 /** @throws ApiError NOT_FOUND when the project has no such run */

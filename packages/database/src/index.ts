@@ -11,6 +11,7 @@ export * from './run-lifecycle-store.js';
 export * from './worker-exclusion-store.js';
 export * from './worker-presence-store.js';
 export * from './dataset-store.js';
+export * from './fork-store.js';
 export * from './idempotency-store.js';
 export * from './janitor-pass-store.js';
 export * from './janitor-work-store.js';

@@ -27,6 +27,7 @@ const RunRow = z.object({
   lease_holder: z.custom<NonNullable<RunState['owner']>>((value) => typeof value === 'string').nullable(),
   highest_step: z.number(),
   checkpoint_step: z.number().nullable(),
+  forked_from_step: z.number().nullable(),
 });
 
 const AttemptRow = z.object({
@@ -56,7 +57,7 @@ export class RunLifecycleStore {
   async load(tx: Queryable, runId: RunId): Promise<RunState | null> {
     const [found] = await tx.query(
       'lock_run',
-      `select r.status, r.generation, r.lease_holder, r.highest_step, (select c.step from checkpoints c where c.id = r.checkpoint_id) as checkpoint_step
+      `select r.status, r.generation, r.lease_holder, r.highest_step, r.forked_from_step, (select c.step from checkpoints c where c.id = r.checkpoint_id) as checkpoint_step
          from training_runs r where r.id = $1 for update`,
       [uuidOf(runId)],
     );
@@ -81,6 +82,7 @@ export class RunLifecycleStore {
       attemptCount: attempts[0]?.number ?? 0,
       highestStep: run.highest_step,
       checkpointStep: run.checkpoint_step,
+      forkedAtStep: run.forked_from_step,
     };
   }
 

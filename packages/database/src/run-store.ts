@@ -6,6 +6,7 @@ import {
   RequestedRecipeSchema,
   idColumn,
   uuidOf,
+  type CheckpointId,
   type DatasetVersionId,
   type ProjectId,
   type RunId,
@@ -37,6 +38,10 @@ const RunRow = z
     created_at: z.string(),
     started_at: z.string().nullable(),
     finished_at: z.string().nullable(),
+    forked_from_run_id: idColumn('run').nullable(),
+    forked_from_checkpoint_id: idColumn('ckp').nullable(),
+    forked_from_step: z.number().nullable(),
+    forked_from_epoch: z.number().nullable(),
   })
   .transform((row) => ({
     id: row.id,
@@ -54,8 +59,20 @@ const RunRow = z
     createdAt: row.created_at,
     startedAt: row.started_at,
     finishedAt: row.finished_at,
+    forkedFrom:
+      row.forked_from_run_id === null || row.forked_from_step === null || row.forked_from_epoch === null
+        ? null
+        : {
+            runId: row.forked_from_run_id,
+            /** Null once the checkpoint was removed. */
+            checkpointId: row.forked_from_checkpoint_id,
+            step: row.forked_from_step,
+            epoch: row.forked_from_epoch,
+          },
   }));
 export type TrainingRunRecord = z.infer<typeof RunRow>;
+/** One that was forked. */
+export type ForkRecord = TrainingRunRecord & { readonly forkedFrom: NonNullable<TrainingRunRecord['forkedFrom']> };
 
 const AttemptRow = z
   .object({
@@ -122,7 +139,9 @@ export interface RunFilter {
 }
 
 const COLUMNS = `id, name, dataset_version_id, recipe, status, status_code, status_message, epoch, epochs, committed_step, total_steps, head_sequence,
-  created_at, started_at, finished_at`;
+  created_at, started_at, finished_at, forked_from_run_id, forked_from_checkpoint_id, forked_from_step, forked_from_epoch`;
+
+const CHECKPOINT_COLUMNS = `id, run_id, attempt_id, epoch, step, encode(sha256, 'hex') as sha256, bytes, created_at`;
 
 /** Training runs as users make and read them; who works on them is in RunLeaseStore. */
 export class RunStore {
@@ -193,6 +212,20 @@ export class RunStore {
     return z.object({ count: z.number() }).parse(rows[0]).count;
   }
 
+  /** The runs that were forked from these, newest first; of each at most 100. */
+  async forks(projectId: ProjectId, runIds: readonly RunId[]): Promise<ForkRecord[]> {
+    const rows = await this.db.query(
+      'forks_of_runs',
+      `select f.* from unnest($2::uuid[]) as parent (id)
+        cross join lateral (select ${COLUMNS} from training_runs where project_id = $1 and forked_from_run_id = parent.id
+                             order by created_at desc, id desc limit 100) f`,
+      [uuidOf(projectId), runIds.map(uuidOf)],
+    );
+    return RunRow.array()
+      .parse(rows)
+      .flatMap(({ forkedFrom, ...run }) => (forkedFrom === null ? [] : [{ ...run, forkedFrom }]));
+  }
+
   /** Oldest first. */
   async attempts(projectId: ProjectId, runIds: readonly RunId[]): Promise<AttemptRecord[]> {
     const rows = await this.db.query(
@@ -204,11 +237,20 @@ export class RunStore {
     return AttemptRow.array().parse(rows);
   }
 
+  async checkpointsByIds(projectId: ProjectId, ids: readonly CheckpointId[]): Promise<CheckpointRecord[]> {
+    const rows = await this.db.query(
+      'checkpoints_by_ids',
+      `select ${CHECKPOINT_COLUMNS} from checkpoints where project_id = $1 and id = any ($2::uuid[])`,
+      [uuidOf(projectId), ids.map(uuidOf)],
+    );
+    return CheckpointRow.array().parse(rows);
+  }
+
   /** By step. */
   async checkpoints(projectId: ProjectId, runIds: readonly RunId[]): Promise<CheckpointRecord[]> {
     const rows = await this.db.query(
       'checkpoints_of_runs',
-      `select id, run_id, attempt_id, epoch, step, encode(sha256, 'hex') as sha256, bytes, created_at
+      `select ${CHECKPOINT_COLUMNS}
          from checkpoints where project_id = $1 and run_id = any ($2::uuid[]) order by run_id, step`,
       [uuidOf(projectId), runIds.map(uuidOf)],
     );

@@ -16,6 +16,7 @@
 export * from './access.js';
 export * from './entities.js';
 export * from './errors.js';
+export * from './fork-recipe.js';
 export * from './ids.js';
 export * from './janitor.js';
 export * from './lifecycle/index.js';

@@ -137,6 +137,9 @@ type Checked<Recipe> = { readonly ok: true; readonly recipe: Recipe } | { readon
 /** The recipe with its defaults filled in, or all that is wrong with it. `{}` is a valid input. */
 export const checkTrainingRecipe = (input: unknown): Checked<TrainingRecipe> => check(TrainingRecipeSchema, input);
 
+/** Like checkTrainingRecipe, but a micro-batch that was left out stays open. */
+export const checkRequestedRecipe = (input: unknown): Checked<RequestedRecipe> => check(RequestedRecipeSchema, input);
+
 function check<Recipe>(schema: z.ZodType<Recipe>, input: unknown): Checked<Recipe> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return { ok: true, recipe: parsed.data };

@@ -3,6 +3,7 @@ export type { ClassSensitivity, EvaluationMetrics } from './classification-metri
 export * from './class-weights.js';
 export * from './errors.js';
 export * from './export/export-model.js';
+export * from './forked-state.js';
 export * from './evaluate.js';
 export * from './micro-batch.js';
 export * from './noise-network.js';

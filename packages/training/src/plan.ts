@@ -1,4 +1,4 @@
-import { InvalidRecipeError } from '@roentgen/domain';
+import { InvalidRecipeError, microBatchesPerEpoch, stepsPerEpoch } from '@roentgen/domain';
 import type { TrainingRecipe } from '@roentgen/domain';
 import { augmentationFeeds } from './augmentation/feeds.js';
 import type { AugmentationFeeds } from './augmentation/feeds.js';
@@ -40,8 +40,7 @@ export class TrainingPlan {
     readonly sampleCount: number,
   ) {
     const { microBatchSize, globalBatchSize, batchNorm, epochs } = recipe;
-    // Padding would enter the batch's own statistics, so in that mode an incomplete last micro-batch is left out.
-    this.microBatchesPerEpoch = batchNorm === 'batch' ? Math.floor(sampleCount / microBatchSize) : Math.ceil(sampleCount / microBatchSize);
+    this.microBatchesPerEpoch = microBatchesPerEpoch(recipe, sampleCount);
     if (this.microBatchesPerEpoch < 1) {
       const rule =
         batchNorm === 'batch' ? `Use a microBatchSize of at most ${sampleCount}, or batchNorm "frozen".` : 'Import at least one image.';
@@ -49,7 +48,7 @@ export class TrainingPlan {
       throw new InvalidRecipeError(message, [{ field: 'microBatchSize', message }]);
     }
     this.microBatchesPerStep = globalBatchSize / microBatchSize;
-    this.stepsPerEpoch = Math.ceil(this.microBatchesPerEpoch / this.microBatchesPerStep);
+    this.stepsPerEpoch = stepsPerEpoch(recipe, sampleCount);
     this.totalSteps = this.stepsPerEpoch * epochs;
   }
 

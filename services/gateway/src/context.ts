@@ -8,6 +8,7 @@ import {
   DatasetStore,
   EventStore,
   FinishedRunLog,
+  ForkStore,
   IdempotencyStore,
   JanitorPassStore,
   MetricStore,
@@ -44,6 +45,8 @@ import { ModelResolver } from './modules/model/model.resolver.js';
 import { PredictionService } from './modules/prediction/prediction-service.js';
 import { PredictionResolver } from './modules/prediction/prediction.resolver.js';
 import { Repeatable } from './modules/repeatable.js';
+import { ForkTrainingRun } from './modules/training-run/fork-training-run.js';
+import { ForkOriginResolver, ForkResolver } from './modules/training-run/fork.resolver.js';
 import { RunEventFeed } from './modules/training-run/run-event-feed.js';
 import { RunEventSubscriptions } from './modules/training-run/run-event-subscriptions.js';
 import { RunCommands } from './modules/training-run/run-commands.js';
@@ -55,6 +58,7 @@ import { UploadResolver } from './modules/upload/upload.resolver.js';
 import { ImportWeights } from './modules/weight-set/import-weights.js';
 import { WeightSetService } from './modules/weight-set/weight-set-service.js';
 import { WeightSetResolver } from './modules/weight-set/weight-set.resolver.js';
+import { WorkerMemoryCheck } from './modules/worker/worker-memory-check.js';
 import { WorkerService } from './modules/worker/worker-service.js';
 import { WorkerResolver } from './modules/worker/worker.resolver.js';
 import { GatewayMetrics } from './observability/gateway-metrics.js';
@@ -124,7 +128,13 @@ export async function createContext(parts: GatewayParts, config: Pick<GatewayCon
   const finishedRuns = new FinishedRunLog(new RunSummaryStore(database), logger);
   const repeatable = new Repeatable(database, new IdempotencyStore());
   const feed = new RunEventFeed(stores.events, logger);
-  const shared = { ...stores, store, announcer: new Announcer(bus, feed, logger), repeatable };
+  const shared = {
+    ...stores,
+    store,
+    announcer: new Announcer(bus, feed, logger),
+    repeatable,
+    memory: new WorkerMemoryCheck(stores.workers),
+  };
   const access = new AccessService(new TokenStore(database), repeatable);
   const datasets = new DatasetService(stores.datasets);
   const models = new ModelService(stores.models, store);
@@ -143,6 +153,8 @@ export async function createContext(parts: GatewayParts, config: Pick<GatewayCon
       new StartTrainingRun({ ...shared, weights }),
       new RunCommands({ ...shared, finishedRuns, lifecycle: new RunLifecycleStore(stores.events, 'gateway') }),
     ),
+    new ForkResolver(new ForkTrainingRun({ ...shared, forks: new ForkStore(database) })),
+    new ForkOriginResolver(),
     new ModelResolver(models),
     new PredictionResolver(new PredictionService({ ...shared, models, datasets })),
     new WeightSetResolver(weights, new ImportWeights({ ...shared, weights })),

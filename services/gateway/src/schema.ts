@@ -8,6 +8,7 @@ import { DatasetResolver, DatasetVersionResolver } from './modules/dataset/datas
 import { JanitorResolver } from './modules/janitor/janitor.resolver.js';
 import { ModelResolver } from './modules/model/model.resolver.js';
 import { PredictionResolver } from './modules/prediction/prediction.resolver.js';
+import { ForkOriginResolver, ForkResolver } from './modules/training-run/fork.resolver.js';
 import { TrainingRunResolver } from './modules/training-run/training-run.resolver.js';
 import { UploadResolver } from './modules/upload/upload.resolver.js';
 import { WeightSetResolver } from './modules/weight-set/weight-set.resolver.js';
@@ -19,6 +20,8 @@ const RESOLVERS: BuildSchemaOptions['resolvers'] = [
   DatasetResolver,
   DatasetVersionResolver,
   TrainingRunResolver,
+  ForkResolver,
+  ForkOriginResolver,
   ModelResolver,
   PredictionResolver,
   WeightSetResolver,

@@ -134,6 +134,7 @@ export class MemoryRunBook implements RunBook {
       owner,
       highestStep,
       checkpointStep,
+      forkedAtStep: null,
       attempt,
       ended: ended.slice(-ENDED_ATTEMPTS_KEPT),
       attemptCount: attempts.length,

@@ -185,8 +185,9 @@ function applyFact(next: Transition, attempt: LiveAttemptState, fact: RunEventIn
 
 /** The log must not say SUCCEEDED of a run that did not. */
 function applySuccess(next: Transition, attempt: LiveAttemptState, fact: RunEventInput): Decision {
-  const { runId, status, checkpointStep } = next.state;
-  if (!canMove(status, 'SUCCEEDED') || checkpointStep === null) {
+  const { runId, status, checkpointStep, forkedAtStep } = next.state;
+  // The checkpoint that a fork started from is not its own.
+  if (!canMove(status, 'SUCCEEDED') || checkpointStep === null || checkpointStep === forkedAtStep) {
     return conflict(
       `Attempt ${attempt.attemptId} cannot make ${runId} (${status}) SUCCEEDED: that takes a RUN_STARTED and a CHECKPOINT_SAVED of the run first.`,
     );

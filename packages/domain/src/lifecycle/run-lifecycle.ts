@@ -64,6 +64,8 @@ export interface RunState {
   readonly highestStep: number;
   /** Step of the checkpoint that the run goes on from; null without one. */
   readonly checkpointStep: number | null;
+  /** Step of the checkpoint that a fork started from, of another run; null of a run that began at step 0. */
+  readonly forkedAtStep: number | null;
 }
 
 export const ENDED_ATTEMPTS_KEPT = 20;

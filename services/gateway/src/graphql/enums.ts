@@ -70,6 +70,11 @@ export const RunEventKindEnum = graphqlEnum(
 );
 export const AttemptStatusEnum = graphqlEnum('AttemptStatus', ATTEMPT_STATUSES, 'How one try of a worker at a run stands or ended.');
 export const FailureCauseEnum = graphqlEnum('FailureCause', FAILURE_CAUSES, 'Why an attempt ended before its run did.');
+export const CheckpointChoiceEnum = graphqlEnum(
+  'CheckpointChoice',
+  ['best', 'last'],
+  'BEST: the one with the lowest validation loss; LAST: the one that the run would go on from.',
+);
 export const MetricKindEnum = graphqlEnum('MetricKind', METRIC_KINDS, 'The value is null unless it is FINITE.');
 export const JobStatusEnum = graphqlEnum('JobStatus', JOB_STATUSES, 'SUCCEEDED and FAILED are final.');
 export const WeightSetStatusEnum = graphqlEnum(

@@ -14,7 +14,7 @@ import type {
   SplitCountRecord,
   TrainingRunRecord,
 } from '@roentgen/database';
-import type { Actor, DatasetId, DatasetVersionId, ModelId, PredictionJobId, RunId } from '@roentgen/domain';
+import type { Actor, CheckpointId, DatasetId, DatasetVersionId, ModelId, PredictionJobId, RunId } from '@roentgen/domain';
 
 export interface LoaderStores {
   readonly datasets: DatasetStore;
@@ -31,6 +31,8 @@ export interface Loaders {
   readonly latestVersion: DataLoader<DatasetId, DatasetVersionRecord | null>;
   readonly splits: DataLoader<DatasetVersionId, readonly SplitCountRecord[]>;
   readonly run: DataLoader<RunId, TrainingRunRecord | null>;
+  readonly forks: DataLoader<RunId, readonly TrainingRunRecord[]>;
+  readonly checkpoint: DataLoader<CheckpointId, CheckpointRecord | null>;
   readonly attempts: DataLoader<RunId, readonly AttemptRecord[]>;
   readonly checkpoints: DataLoader<RunId, readonly CheckpointRecord[]>;
   readonly latestMetrics: DataLoader<RunId, readonly MetricPointRecord[]>;
@@ -62,6 +64,14 @@ export function createLoaders(stores: LoaderStores, actor: Actor): Loaders {
     run: byKey(
       (ids) => stores.runs.byIds(projectId, ids),
       (run) => run.id,
+    ),
+    forks: grouped(
+      (ids) => stores.runs.forks(projectId, ids),
+      (fork) => fork.forkedFrom.runId,
+    ),
+    checkpoint: byKey(
+      (ids) => stores.runs.checkpointsByIds(projectId, ids),
+      (checkpoint) => checkpoint.id,
     ),
     attempts: grouped(
       (ids) => stores.runs.attempts(projectId, ids),

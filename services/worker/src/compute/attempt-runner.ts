@@ -6,6 +6,7 @@ import {
   TrainingPlan,
   TrainingSession,
   decodeCheckpoint,
+  stateFor,
   train,
   type StopRequest,
   type TrainingCheckpoint,
@@ -78,7 +79,7 @@ export class AttemptRunner {
       session.warm();
       await this.leaveIfAsked();
       const message = resumed ? null : startTraining(session, work, weights);
-      if (resumed) session.setState(resumed.state);
+      if (resumed) session.setState(stateFor(recipe, resumed));
       if (message !== null) logger.info({ runId: work.runId, attemptId: work.attemptId }, message);
       await report.started(plan, message);
       const validation = { sampleCount: sizes.validationSamples, batchSize: recipe.microBatchSize };

@@ -1,33 +1,33 @@
-import type { DatasetRecord, DatasetStore, DatasetVersionRecord, EventStore, RunStore, WorkerStore } from '@roentgen/database';
+import type { DatasetRecord, DatasetStore, DatasetVersionRecord, EventStore, RunStore } from '@roentgen/database';
 import {
   InvalidInputError,
   NotFoundError,
   newId,
   parseId,
-  microBatchForAll,
   parseRequestedRecipe,
   stateEvent,
-  tooLittleMemory,
   type Actor,
   type DatasetVersionId,
   type RunEvent,
+  type RunId,
   type RequestedRecipe,
 } from '@roentgen/domain';
 import { answer } from '../../graphql/payload.js';
 import type { Announcer } from '../announcer.js';
-import { ONLINE_WITHIN_MS } from '../worker/worker-service.js';
+import type { WorkerMemoryCheck } from '../worker/worker-memory-check.js';
 import type { Repeatable } from '../repeatable.js';
 import type { WeightSetService } from '../weight-set/weight-set-service.js';
+import { MAX_NAME_LENGTH, runName } from './run-name.js';
 import type { StartTrainingRunInput } from './training-run.input.js';
 import type { StartTrainingRunPayload } from './training-run.type.js';
 
-const MAX_NAME_LENGTH = 200;
+const OPERATION = 'start_training_run';
 
 export interface StartTrainingRunParts {
   readonly datasets: DatasetStore;
   readonly runs: RunStore;
   readonly weights: WeightSetService;
-  readonly workers: WorkerStore;
+  readonly memory: WorkerMemoryCheck;
   readonly events: EventStore;
   readonly announcer: Announcer;
   readonly repeatable: Repeatable;
@@ -40,15 +40,17 @@ export class StartTrainingRun {
   run(actor: Actor, input: StartTrainingRunInput): Promise<StartTrainingRunPayload> {
     return answer(async () => {
       const { projectId } = actor;
+      const earlier = await this.parts.repeatable.earlier<RunId>(actor, OPERATION, input);
+      if (earlier !== null) return { run: (await this.parts.runs.byIds(projectId, [earlier]))[0] ?? null };
       const asked = parseRequestedRecipe(withoutNulls(input.recipe));
       const weights = await this.parts.weights.forTraining(actor, asked);
       const recipe = { ...asked, initialWeights: weights?.id ?? null };
       const { version, dataset } = await this.datasetOf(actor, parseId('dsv', input.datasetVersionId, 'datasetVersionId'));
       const trainSamples = await this.trainSamplesOf(actor, recipe, version);
-      await this.assertFitsSomewhere(recipe, trainSamples);
+      await this.parts.memory.assertFitsSomewhere(recipe, trainSamples);
       const name = runName(input.name) ?? `${recipe.variant} on ${dataset.name} v${version.version}`.slice(0, MAX_NAME_LENGTH);
       let recorded: RunEvent[] = [];
-      const { id } = await this.parts.repeatable.once(actor, 'start_training_run', input, async (tx) => {
+      const { id } = await this.parts.repeatable.once(actor, OPERATION, input, async (tx) => {
         const run = {
           id: newId('run'),
           projectId,
@@ -94,24 +96,6 @@ export class StartTrainingRun {
       [{ field: 'recipe.microBatchSize', message: `must be at most ${trainCount}, the size of the train split` }],
     );
   }
-
-  /** A run that no worker has the memory for would wait for ever. Without workers nobody knows yet. @throws InvalidInputError */
-  private async assertFitsSomewhere(recipe: RequestedRecipe, trainSamples: number): Promise<void> {
-    const workers = await this.parts.workers.memories(ONLINE_WITHIN_MS);
-    if (workers.length === 0 || microBatchForAll(recipe, workers, trainSamples) !== null) return;
-    const message = tooLittleMemory(recipe, workers, trainSamples);
-    throw new InvalidInputError(message, [{ field: 'recipe.microBatchSize', message }]);
-  }
-}
-
-function runName(name: string | null | undefined): string | null {
-  const trimmed = name?.trim() ?? '';
-  if (trimmed.length > MAX_NAME_LENGTH) {
-    throw new InvalidInputError(`name has ${trimmed.length} characters; it takes at most ${MAX_NAME_LENGTH}.`, [
-      { field: 'name', message: `takes at most ${MAX_NAME_LENGTH} characters` },
-    ]);
-  }
-  return trimmed === '' ? null : trimmed;
 }
 
 /** GraphQL says null where the recipe says nothing. */
