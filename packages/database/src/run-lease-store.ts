@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { RUN_STATUSES, idColumn, uuidOf, type CoordinatorId, type RunId } from '@roentgen/domain';
+import { RUN_STATUSES, RunWaitSchema, idColumn, uuidOf, type CoordinatorId, type RunId, type RunWait } from '@roentgen/domain';
 import type { Database } from './database.js';
 
 const LeasedRunRow = z
@@ -24,6 +24,7 @@ const LeasedRunRow = z
     train_samples: z.number().nullable(),
     retry_in_ms: z.number(),
     avoid_workers: z.array(z.string()),
+    wait: RunWaitSchema.nullable().catch(null),
   })
   .transform((row) => ({
     runId: row.id,
@@ -50,6 +51,8 @@ const LeasedRunRow = z
     trainSamples: row.train_samples,
     retryInMs: row.retry_in_ms,
     avoidWorkers: row.avoid_workers,
+    /** Why it waits, as it was last told. */
+    wait: row.wait,
   }));
 
 /**
@@ -92,7 +95,7 @@ const LEASED_COLUMNS = `
   v.manifest_key, encode(v.manifest_sha256, 'hex') as manifest_sha256, v.classes,
   c.id as checkpoint_id, c.object_key as checkpoint_key, encode(c.sha256, 'hex') as checkpoint_sha256, c.bytes as checkpoint_bytes,
   w.id as weights_id, w.name as weights_name, encode(w.sha256, 'hex') as weights_sha256, w.bytes as weights_bytes,
-  r.train_samples,
+  r.train_samples, r.wait,
   greatest(0, ceil(extract(epoch from r.retry_at - now()) * 1000))::bigint as retry_in_ms,
   array(select distinct a.worker_name from attempts a
          where a.run_id = r.id and a.cause is not null and a.cause not in ('WORKER_DRAINED', 'STORE_AWAY')
@@ -167,12 +170,15 @@ export class RunLeaseStore {
   }
 
   /** Says why a queued run waits; taken back when it is given to a worker. */
-  async explainWait(runId: RunId, why: { code: string; message: string }): Promise<void> {
+  async explainWait(runId: RunId, wait: RunWait): Promise<void> {
     await this.db.query(
       'explain_wait',
-      `update training_runs set status_code = $2, status_message = $3
-        where id = $1 and status = 'QUEUED' and (status_code, status_message) is distinct from ($2, $3)`,
-      [uuidOf(runId), why.code, why.message],
+      `update training_runs
+          set wait = $2::jsonb,
+              status_code = case when $3 = 'NO_WORKER_FITS' then $3 else status_code end,
+              status_message = case when $3 = 'NO_WORKER_FITS' then $4 else status_message end
+        where id = $1 and status = 'QUEUED' and wait is distinct from $2::jsonb`,
+      [uuidOf(runId), JSON.stringify(wait), wait.code, wait.message],
     );
   }
 }

@@ -156,6 +156,7 @@ async function move(
     'move_run',
     `update training_runs
         set status = $3,
+            wait = null,
             status_code = case when $3 in ('CANCELLED', 'PAUSED') then coalesce($4, status_code) else $4 end,
             status_message = case when $3 in ('CANCELLED', 'PAUSED') then coalesce($5, status_message) else $5 end,
             retry_at = case when $6 > 0 then now() + $6 * interval '1 millisecond' end,

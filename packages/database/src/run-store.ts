@@ -4,6 +4,7 @@ import {
   FAILURE_CAUSES,
   RUN_STATUSES,
   RequestedRecipeSchema,
+  RunWaitSchema,
   idColumn,
   uuidOf,
   type CheckpointId,
@@ -42,6 +43,9 @@ const RunRow = z
     forked_from_checkpoint_id: idColumn('ckp').nullable(),
     forked_from_step: z.number().nullable(),
     forked_from_epoch: z.number().nullable(),
+    retry_at: z.string().nullable(),
+    is_owned: z.boolean(),
+    wait: RunWaitSchema.nullable().catch(null),
   })
   .transform((row) => ({
     id: row.id,
@@ -69,6 +73,12 @@ const RunRow = z
             step: row.forked_from_step,
             epoch: row.forked_from_epoch,
           },
+    /** Not tried again before; null where that is past, or it need not wait. */
+    retryAt: row.retry_at,
+    /** A coordinator holds its lease. */
+    isOwned: row.is_owned,
+    /** Why that coordinator gives it to no worker; null where it has not said so. */
+    wait: row.wait,
   }));
 export type TrainingRunRecord = z.infer<typeof RunRow>;
 /** One that was forked. */
@@ -139,7 +149,8 @@ export interface RunFilter {
 }
 
 const COLUMNS = `id, name, dataset_version_id, recipe, status, status_code, status_message, epoch, epochs, committed_step, total_steps, head_sequence,
-  created_at, started_at, finished_at, forked_from_run_id, forked_from_checkpoint_id, forked_from_step, forked_from_epoch`;
+  created_at, started_at, finished_at, forked_from_run_id, forked_from_checkpoint_id, forked_from_step, forked_from_epoch,
+  case when retry_at > now() then retry_at end as retry_at, coalesce(lease_until >= now(), false) as is_owned, wait`;
 
 const CHECKPOINT_COLUMNS = `id, run_id, attempt_id, epoch, step, encode(sha256, 'hex') as sha256, bytes, created_at`;
 

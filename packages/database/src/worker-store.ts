@@ -3,6 +3,30 @@ import { DEVICES, SelftestSummarySchema, idColumn, uuidOf, type ProjectId, type 
 import type { Database, Queryable } from './database.js';
 import { timeKey, timePage, type Page, type PageRequest } from './page.js';
 
+/** What a worker can hold. */
+export const WORKER_HOLDINGS = ['TRAINING', 'INSPECTION', 'PREDICTION', 'WEIGHTS_IMPORT'] as const;
+
+const nullableId = <P extends 'run' | 'att' | 'chk' | 'upl' | 'pred' | 'wts'>(prefix: P) => idColumn(prefix).nullable();
+const HoldingRow = z
+  .object({
+    kind: z.enum(WORKER_HOLDINGS),
+    run_id: nullableId('run'),
+    attempt_id: nullableId('att'),
+    chunk_id: nullableId('chk'),
+    upload_id: nullableId('upl'),
+    job_id: nullableId('pred'),
+    weight_set_id: nullableId('wts'),
+  })
+  .transform((row) => ({
+    kind: row.kind,
+    runId: row.run_id,
+    attemptId: row.attempt_id,
+    chunkId: row.chunk_id,
+    uploadId: row.upload_id,
+    predictionJobId: row.job_id,
+    weightSetId: row.weight_set_id,
+  }));
+
 const WorkerRow = z
   .object({
     id: idColumn('wkr'),
@@ -28,6 +52,7 @@ const WorkerRow = z
     set_aside_reason: z.string().nullable(),
     attempt_running: z.boolean(),
     queued_runs: z.number(),
+    holds: z.array(HoldingRow),
   })
   .transform((row) => ({
     id: row.id,
@@ -53,6 +78,7 @@ const WorkerRow = z
     setAsideReason: row.set_aside_reason,
     attemptRunning: row.attempt_running,
     queuedRuns: row.queued_runs,
+    holds: row.holds,
   }));
 export type WorkerRecord = z.infer<typeof WorkerRow>;
 
@@ -65,10 +91,19 @@ const SELECT_WORKER = `select w.id, w.name, w.version, w.device, w.device_name, 
                 'seconds', s.seconds, 'tensorflowVersion', s.tensorflow_version, 'checks', s.checks, 'speeds', s.speeds) end as selftest,
               w.drained_at, e.until as set_aside_until, e.reason as set_aside_reason,
               exists (select 1 from attempts a where a.worker_id = w.id and a.ended_at is null) as attempt_running,
-              (select count(*) from training_runs q where q.status = 'QUEUED' and (q.retry_at is null or q.retry_at <= now())) as queued_runs
+              (select count(*) from training_runs q where q.status = 'QUEUED' and (q.retry_at is null or q.retry_at <= now())) as queued_runs,
+              coalesce(h.holds, '[]') as holds
          from workers w
          left join training_runs r on r.id = w.run_id and r.project_id = $1
          left join worker_selftests s on s.worker_id = w.id
+         left join lateral (
+           select jsonb_agg(to_jsonb(held) order by held.kind, held.attempt_id, held.chunk_id) as holds
+             from (select 'TRAINING' as kind, a.run_id, a.id as attempt_id, null::uuid as chunk_id, null::uuid as upload_id, null::uuid as job_id, null::uuid as weight_set_id
+                     from attempts a where a.worker_id = w.id and a.ended_at is null and a.project_id = $1
+                   union all
+                   select case c.kind when 'inspect' then 'INSPECTION' when 'predict' then 'PREDICTION' else 'WEIGHTS_IMPORT' end,
+                          null, null, c.id, c.upload_id, c.job_id, c.weight_set_id
+                     from chunks c where c.worker_id = w.id and c.status = 'CLAIMED' and c.project_id = $1) held) h on true
          left join worker_exclusions e on e.worker_name = w.name and e.until > now() and e.readmitted_at is null`;
 
 /** The pool of workers as users read it; written from heartbeats. */
@@ -86,6 +121,18 @@ export class WorkerStore {
       [uuidOf(projectId), onlineWithinMs, ...timeKey(page), page.limit + 1],
     );
     return timePage(rows, page.limit, (row) => WorkerRow.parse(row));
+  }
+
+  /** All that were heard within `heardWithinMs`, sorted by name; at most 500, those heard last. */
+  async recent(projectId: ProjectId, onlineWithinMs: number, heardWithinMs: number): Promise<WorkerRecord[]> {
+    const rows = await this.db.query(
+      'recent_workers',
+      `${SELECT_WORKER} where w.last_seen_at > now() - $3 * interval '1 millisecond' order by w.last_seen_at desc, w.id desc limit 500`,
+      [uuidOf(projectId), onlineWithinMs, heardWithinMs],
+    );
+    return WorkerRow.array()
+      .parse(rows)
+      .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1));
   }
 
   /** What fits into the workers that are there and take work. */

@@ -31,7 +31,7 @@ import { S3ObjectStore } from '@roentgen/storage';
 import { Metrics, Readiness, createTracer, packageVersion, type Tracer } from '@roentgen/telemetry';
 import type { GatewayConfig } from './config.js';
 import { createLoaders } from './graphql/loaders.js';
-import type { RequestContext } from './graphql/request-context.js';
+import type { RequestContext, Subscriptions } from './graphql/request-context.js';
 import { AccessService } from './modules/access/access-service.js';
 import { AccessResolver } from './modules/access/access.resolver.js';
 import { Announcer } from './modules/announcer.js';
@@ -53,13 +53,15 @@ import { RunCommands } from './modules/training-run/run-commands.js';
 import { StartTrainingRun } from './modules/training-run/start-training-run.js';
 import { TrainingRunService } from './modules/training-run/training-run-service.js';
 import { TrainingRunResolver } from './modules/training-run/training-run.resolver.js';
+import { WaitingResolver } from './modules/training-run/waiting.resolver.js';
 import { UploadService } from './modules/upload/upload-service.js';
 import { UploadResolver } from './modules/upload/upload.resolver.js';
 import { ImportWeights } from './modules/weight-set/import-weights.js';
 import { WeightSetService } from './modules/weight-set/weight-set-service.js';
 import { WeightSetResolver } from './modules/weight-set/weight-set.resolver.js';
+import { WorkerFeed } from './modules/worker/worker-feed.js';
 import { WorkerMemoryCheck } from './modules/worker/worker-memory-check.js';
-import { WorkerService } from './modules/worker/worker-service.js';
+import { ONLINE_WITHIN_MS, TOLD_FOR_MS, WorkerService } from './modules/worker/worker-service.js';
 import { WorkerResolver } from './modules/worker/worker.resolver.js';
 import { GatewayMetrics } from './observability/gateway-metrics.js';
 import { OperationObserver, type ObservedOperation } from './observability/observed-operation.js';
@@ -79,6 +81,7 @@ export interface GatewayParts {
 export interface GatewayContext extends GatewayParts {
   readonly access: AccessService;
   readonly feed: RunEventFeed;
+  readonly workerFeed: WorkerFeed;
   readonly schema: GraphQLSchema;
   readonly requestContext: (actor: Actor, requestId: string, operation: ObservedOperation) => RequestContext;
   readonly metrics: Metrics;
@@ -155,17 +158,24 @@ export async function createContext(parts: GatewayParts, config: Pick<GatewayCon
     ),
     new ForkResolver(new ForkTrainingRun({ ...shared, forks: new ForkStore(database) })),
     new ForkOriginResolver(),
+    new WaitingResolver(),
     new ModelResolver(models),
     new PredictionResolver(new PredictionService({ ...shared, models, datasets })),
     new WeightSetResolver(weights, new ImportWeights({ ...shared, weights })),
     new WorkerResolver(new WorkerService({ ...shared, exclusions: new WorkerExclusionStore(database) })),
     new JanitorResolver(new JanitorService(new JanitorPassStore(database), repeatable)),
   ];
-  const subscriptions = new RunEventSubscriptions(stores.runs, feed);
+  const runEvents = new RunEventSubscriptions(stores.runs, feed);
+  const workerFeed = new WorkerFeed((projectId) => stores.workers.recent(projectId, ONLINE_WITHIN_MS, TOLD_FOR_MS), logger);
+  const subscriptions: Subscriptions = {
+    trainingRunEvents: (...args) => runEvents.trainingRunEvents(...args),
+    workersChanged: ({ projectId }) => workerFeed.subscribe(projectId),
+  };
   return {
     ...parts,
     access,
     feed,
+    workerFeed,
     schema: await buildGatewaySchema(instanceOf(resolvers)),
     requestContext: (actor, requestId, operation) => ({
       actor,

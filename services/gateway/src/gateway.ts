@@ -70,7 +70,7 @@ export class Gateway {
 
   /** Live subscriptions; 0 when every client has gone. */
   get subscriberCount(): number {
-    return this.context.feed.subscriberCount;
+    return this.context.feed.subscriberCount + this.context.workerFeed.subscriberCount;
   }
 
   /** Closes sockets, lets running requests finish, disconnects. Idempotent. */
@@ -84,6 +84,7 @@ export class Gateway {
     for (const release of this.releases) release();
     await this.webSocket.close();
     await this.context.feed.close();
+    await this.context.workerFeed.close();
     // Also closes the HTTP server, with a grace period for requests under way.
     await this.apollo.stop();
     await this.context.finishedRuns.settled();

@@ -10,6 +10,7 @@ import { ModelResolver } from './modules/model/model.resolver.js';
 import { PredictionResolver } from './modules/prediction/prediction.resolver.js';
 import { ForkOriginResolver, ForkResolver } from './modules/training-run/fork.resolver.js';
 import { TrainingRunResolver } from './modules/training-run/training-run.resolver.js';
+import { WaitingResolver } from './modules/training-run/waiting.resolver.js';
 import { UploadResolver } from './modules/upload/upload.resolver.js';
 import { WeightSetResolver } from './modules/weight-set/weight-set.resolver.js';
 import { WorkerResolver } from './modules/worker/worker.resolver.js';
@@ -22,6 +23,7 @@ const RESOLVERS: BuildSchemaOptions['resolvers'] = [
   TrainingRunResolver,
   ForkResolver,
   ForkOriginResolver,
+  WaitingResolver,
   ModelResolver,
   PredictionResolver,
   WeightSetResolver,

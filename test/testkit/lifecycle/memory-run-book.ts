@@ -218,6 +218,7 @@ export class MemoryRunBook implements RunBook {
       initialWeights: null,
       retryInMs: Math.max(0, run.retryAtMs - this.nowMs),
       avoidWorkers: [],
+      wait: null,
     };
   }
 

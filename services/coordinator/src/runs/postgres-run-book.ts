@@ -21,7 +21,7 @@ import {
   type RunId,
   type RunInput,
   type RunState,
-  type Why,
+  type RunWait,
 } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { Outcome, Report, RunBook } from './run-book.js';
@@ -61,8 +61,8 @@ export class PostgresRunBook implements RunBook {
     return this.parts.leases.liveAttempts(runIds);
   }
 
-  explainWait(runId: RunId, why: Why): Promise<void> {
-    return this.parts.leases.explainWait(runId, why);
+  explainWait(runId: RunId, wait: RunWait): Promise<void> {
+    return this.parts.leases.explainWait(runId, wait);
   }
 
   apply(runId: RunId, input: RunInput): Promise<Outcome> {

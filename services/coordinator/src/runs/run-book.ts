@@ -1,5 +1,5 @@
 import type { LeasedRun, LiveAttempt } from '@roentgen/database';
-import type { AttemptFence, CoordinatorId, Decision, RunEvent, RunEventInput, RunId, RunInput, Why } from '@roentgen/domain';
+import type { AttemptFence, CoordinatorId, Decision, RunEvent, RunEventInput, RunId, RunInput, RunWait } from '@roentgen/domain';
 
 /** A batch of facts about an attempt, as its worker sends it. */
 export interface Report extends AttemptFence {
@@ -24,7 +24,7 @@ export interface RunBook {
   release(coordinator: CoordinatorId): Promise<void>;
   liveAttempts(runIds: readonly RunId[]): Promise<LiveAttempt[]>;
   /** Says why a queued run waits; taken back when it is given to a worker. */
-  explainWait(runId: RunId, why: Why): Promise<void>;
+  explainWait(runId: RunId, wait: RunWait): Promise<void>;
   apply(runId: RunId, input: RunInput): Promise<Outcome>;
   /** Facts that are in the log already change nothing. */
   report(report: Report): Promise<Outcome>;

@@ -25,6 +25,7 @@ const run = (status: RunStatus, more: Partial<LeasedRun> = {}): LeasedRun => ({
   trainSamples: null,
   retryInMs: 0,
   avoidWorkers: [],
+  wait: null,
   ...more,
 });
 const worker = (overrides: Partial<KnownWorker> = {}): KnownWorker => ({
@@ -56,6 +57,7 @@ const plan = (view: Partial<SchedulingView>) =>
     workerLostMs: LOST_MS,
     setAside: new Set(),
     drained: new Set(),
+    brokerAnswers: true,
     runs: [],
     attempts: [],
     workers: [],
@@ -67,8 +69,10 @@ describe('queued runs', () => {
   test('the oldest gets the idle worker, the next one waits', () => {
     const [first, second] = [run('QUEUED'), run('QUEUED')];
     const actions = plan({ runs: [first, second], workers: [worker()] });
-    expect(actions).toHaveLength(1);
-    expect(actions[0]).toMatchObject({ kind: 'OFFER', run: { runId: first.runId } });
+    expect(actions).toMatchObject([
+      { kind: 'OFFER', run: { runId: first.runId } },
+      { kind: 'EXPLAIN_WAIT', run: { runId: second.runId }, wait: { code: 'WORKERS_BUSY' } },
+    ]);
   });
 
   test('a worker that is busy, stopping or held by an attempt gets nothing', () => {
@@ -79,12 +83,12 @@ describe('queued runs', () => {
         runs: [run('QUEUED')],
         workers: [worker({ state: 'TRAINING' }), worker({ state: 'STOPPING' }), worker({ state: 'STARTING' })],
       }),
-    ).toEqual([]);
-    expect(kinds({ runs: [run('QUEUED'), other], workers: [busy], attempts: [attemptOf(other, busy, 100)] })).toEqual([]);
+    ).toEqual(['EXPLAIN_WAIT']);
+    expect(kinds({ runs: [run('QUEUED'), other], workers: [busy], attempts: [attemptOf(other, busy, 100)] })).toEqual(['EXPLAIN_WAIT']);
   });
 
   test('a worker that has just refused an offer is not asked again at once', () => {
-    expect(kinds({ runs: [run('QUEUED')], workers: [worker({ restsUntilMs: NOW + 1 })] })).toEqual([]);
+    expect(kinds({ runs: [run('QUEUED')], workers: [worker({ restsUntilMs: NOW + 1 })] })).toEqual(['EXPLAIN_WAIT']);
     expect(kinds({ runs: [run('QUEUED')], workers: [worker({ restsUntilMs: NOW })] })).toEqual(['OFFER']);
   });
 
@@ -102,8 +106,8 @@ describe('queued runs', () => {
 
   test('a worker that is set aside, or drained, gets nothing; the drained one leaves what it has', () => {
     const bad = worker({ name: 'bad' });
-    expect(kinds({ runs: [run('QUEUED')], workers: [bad], setAside: new Set(['bad']) })).toEqual([]);
-    expect(kinds({ runs: [run('QUEUED')], workers: [bad], drained: new Set([bad.workerId]) })).toEqual([]);
+    expect(kinds({ runs: [run('QUEUED')], workers: [bad], setAside: new Set(['bad']) })).toEqual(['EXPLAIN_WAIT']);
+    expect(kinds({ runs: [run('QUEUED')], workers: [bad], drained: new Set([bad.workerId]) })).toEqual(['EXPLAIN_WAIT']);
     const running = run('RUNNING');
     expect(
       plan({ runs: [running], workers: [bad], attempts: [attemptOf(running, bad, 100)], drained: new Set([bad.workerId]) }),
@@ -148,7 +152,7 @@ describe('workers that hold what is not theirs any more', () => {
 
   test('are left alone where another coordinator may have given it to them, or owns the run', () => {
     const later = { ...former, holding: { ...holding, generation: 2 } };
-    expect(kinds({ runs: [{ ...owner, status: 'QUEUED' }], workers: [later] })).toEqual([]);
+    expect(kinds({ runs: [{ ...owner, status: 'QUEUED' }], workers: [later] })).toEqual(['EXPLAIN_WAIT']);
     expect(kinds({ workers: [former] })).toEqual([]);
   });
 });
@@ -184,7 +188,7 @@ describe('workers that differ', () => {
   const queued = (recipe: Record<string, unknown>, trainSamples = 1_000) => ({ ...run('QUEUED'), recipe, trainSamples });
 
   test('one whose self-test failed gets no run', () => {
-    expect(kinds({ runs: [run('QUEUED')], workers: [worker({ runtime: runtime(8, 'its self-test failed') })] })).toEqual([]);
+    expect(kinds({ runs: [run('QUEUED')], workers: [worker({ runtime: runtime(8, 'its self-test failed') })] })).toEqual(['EXPLAIN_WAIT']);
   });
 
   test('a run without a micro-batch gets the one that fits all who may train it, the busy ones too', () => {
@@ -199,7 +203,7 @@ describe('workers that differ', () => {
     const [small, large] = [worker({ name: 'a', runtime: runtime(2) }), worker({ name: 'b', runtime: runtime(60) })];
     const settled = queued({ variant: 'B3', globalBatchSize: 64, microBatchSize: 64 });
     expect(plan({ runs: [settled], workers: [small, large] })).toMatchObject([{ kind: 'OFFER', worker: large, microBatchSize: null }]);
-    expect(plan({ runs: [settled], workers: [small, { ...large, state: 'TRAINING' }] })).toEqual([]);
+    expect(plan({ runs: [settled], workers: [small, { ...large, state: 'TRAINING' }] })).toMatchObject([{ kind: 'EXPLAIN_WAIT' }]);
     // The user wanted it so, and there is no better place.
     expect(plan({ runs: [settled], workers: [small] })).toMatchObject([{ kind: 'OFFER', worker: small }]);
   });
@@ -207,8 +211,107 @@ describe('workers that differ', () => {
   test('a run that fits nowhere waits and says why; those behind it go on', () => {
     const [large, small] = [queued({ variant: 'B7' }), queued({ variant: 'B0' })];
     expect(plan({ runs: [large, small], workers: [worker({ runtime: runtime(4) })] })).toMatchObject([
-      { kind: 'EXPLAIN_WAIT', run: large, reason: expect.stringMatching(/B7 at 600 px needs/) as string },
+      {
+        kind: 'EXPLAIN_WAIT',
+        run: large,
+        wait: { code: 'NO_WORKER_FITS', message: expect.stringMatching(/B7 at 600 px needs/) as string },
+      },
       { kind: 'OFFER', run: small },
     ]);
+  });
+});
+
+describe('why a queued run waits', () => {
+  const GIB = 2 ** 30;
+  const runtime = (gib: number, ineligibleReason: string | null = null) => ({
+    ...{ memoryBudgetBytes: gib * GIB, memoryScale: 1, intraOpThreads: 0, interOpThreads: 0, xla: false, deterministicOps: false },
+    ineligibleReason,
+  });
+  const waitOf = (view: Partial<SchedulingView>) => {
+    const [action] = plan({ runs: [run('QUEUED')], ...view });
+    return action?.kind === 'EXPLAIN_WAIT' ? action.wait : null;
+  };
+
+  test('nobody is there, or nobody can be heard', () => {
+    expect(waitOf({})).toMatchObject({ code: 'NO_WORKERS', workers: [] });
+    expect(waitOf({ brokerAnswers: false })).toMatchObject({ code: 'BROKER_AWAY', message: expect.stringContaining('broker') as string });
+  });
+
+  test('each worker’s own reason', () => {
+    const drained = worker({ name: 'drained' });
+    const wait = waitOf({
+      workers: [
+        worker({ name: 'new', state: 'STARTING' }),
+        worker({ name: 'leaving', state: 'STOPPING' }),
+        worker({ name: 'ill', runtime: runtime(8, 'its self-test failed (parity).') }),
+        worker({ name: 'aside' }),
+        worker({ name: 'unwilling', restsUntilMs: NOW + 1 }),
+        drained,
+      ],
+      setAside: new Set(['aside']),
+      drained: new Set([drained.workerId]),
+    });
+    expect(wait?.workers.map(({ name, code }) => [name, code])).toEqual([
+      ['new', 'STARTING'],
+      ['leaving', 'STOPPING'],
+      ['ill', 'INELIGIBLE'],
+      ['aside', 'SET_ASIDE'],
+      ['unwilling', 'REFUSED'],
+      ['drained', 'DRAINED'],
+    ]);
+    expect(wait?.code).toBe('NO_ELIGIBLE_WORKER');
+    expect(wait?.message).toMatch(
+      /^No worker can be given it: new is starting; .*ill takes no work: its self-test failed \(parity\); .*drained was drained/,
+    );
+  });
+
+  test('those that could take it are busy: one that trains, one that predicts, one that was given an older run a moment ago', () => {
+    const [a, b, c] = [worker({ name: 'a', state: 'TRAINING' }), worker({ name: 'b', state: 'PREDICTING' }), worker({ name: 'c' })];
+    const actions = plan({ runs: [run('QUEUED'), run('QUEUED')], workers: [a, b, c] });
+    expect(actions).toMatchObject([
+      { kind: 'OFFER', worker: c },
+      {
+        kind: 'EXPLAIN_WAIT',
+        wait: { code: 'WORKERS_BUSY', workers: [{ code: 'BUSY' }, { code: 'BUSY' }, { name: 'c', code: 'TAKEN' }] },
+      },
+    ]);
+  });
+
+  test('too little memory: what it needs, and what each worker has', () => {
+    const settled = { ...run('QUEUED'), recipe: { variant: 'B3', globalBatchSize: 64, microBatchSize: 64 } };
+    const [small, large] = [
+      worker({ name: 'small', runtime: runtime(2) }),
+      worker({ name: 'large', runtime: runtime(60), state: 'TRAINING' }),
+    ];
+    expect(waitOf({ runs: [settled], workers: [small, large] })).toMatchObject({
+      code: 'WORKERS_BUSY',
+      workers: [
+        {
+          name: 'small',
+          code: 'TOO_SMALL',
+          message: expect.stringMatching(/^may use 2\.0 GiB, and micro-batches of 64 need \d/) as string,
+        },
+        { name: 'large', code: 'BUSY' },
+      ],
+    });
+    const nowhere = { ...run('QUEUED'), recipe: { variant: 'B7' } };
+    expect(waitOf({ runs: [nowhere], workers: [small] })).toMatchObject({
+      code: 'NO_WORKER_FITS',
+      workers: [{ name: 'small', code: 'TOO_SMALL' }],
+    });
+  });
+
+  test('what was told already is not told again', () => {
+    const busy = worker({ state: 'TRAINING' });
+    const wait = waitOf({ workers: [busy] });
+    expect(wait).not.toBeNull();
+    expect(kinds({ runs: [run('QUEUED', { wait })], workers: [busy] })).toEqual([]);
+    expect(kinds({ runs: [run('QUEUED', { wait })], workers: [{ ...busy, name: 'renamed' }] })).toEqual(['EXPLAIN_WAIT']);
+  });
+
+  test('of many workers the first are named, and the others counted', () => {
+    const wait = waitOf({ workers: Array.from({ length: 23 }, (_, i) => worker({ name: `w${i}`, state: 'TRAINING' })) });
+    expect(wait?.workers).toHaveLength(20);
+    expect(wait?.message).toMatch(/; and 3 more\.$/);
   });
 });

@@ -1,16 +1,19 @@
 import {
   RequestedRecipeSchema,
   assertNever,
-  imagesThatFit,
   microBatchForAll,
+  obstacleOf,
   tooLittleMemory,
   type RunId,
+  type RunWait,
   type WorkerId,
   type WorkerMemory,
+  type WorkerObstacle,
 } from '@roentgen/domain';
 import type { LeasedRun, LiveAttempt } from '@roentgen/database';
 import type { AttemptStop, HeldAttempt } from '@roentgen/protocol';
 import type { z } from 'zod';
+import { tooLargeWait, tooSmall, waitOf, type Obstacles } from './explain-wait.js';
 import type { KnownWorker } from './worker-registry.js';
 
 /** What the scheduler knows at one moment. */
@@ -26,6 +29,8 @@ export interface SchedulingView {
   readonly setAside: ReadonlySet<string>;
   /** Workers that get no attempts, and leave the one that they have. */
   readonly drained: ReadonlySet<WorkerId>;
+  /** Without it nobody is heard. */
+  readonly brokerAnswers: boolean;
 }
 
 type StopReason = z.infer<typeof AttemptStop.schema>['reason'];
@@ -33,7 +38,7 @@ type StopReason = z.infer<typeof AttemptStop.schema>['reason'];
 export type RunAction =
   /** With a micro-batch where the run waits for one to be settled. */
   | { readonly kind: 'OFFER'; readonly run: LeasedRun; readonly worker: KnownWorker; readonly microBatchSize: number | null }
-  | { readonly kind: 'EXPLAIN_WAIT'; readonly run: LeasedRun; readonly reason: string }
+  | { readonly kind: 'EXPLAIN_WAIT'; readonly run: LeasedRun; readonly wait: RunWait }
   | { readonly kind: 'LOSE_ATTEMPT'; readonly run: LeasedRun; readonly attempt: LiveAttempt; readonly reason: string }
   | { readonly kind: 'STOP_ATTEMPT'; readonly workerId: WorkerId; readonly attempt: HeldAttempt; readonly reason: StopReason }
   /** Nobody works on it, and its state says that somebody does: it is queued again, or what was asked for comes true. */
@@ -43,20 +48,36 @@ export type RunAction =
 export function planRuns(view: SchedulingView): RunAction[] {
   const attempts = new Map(view.attempts.map((attempt) => [attempt.runId, attempt]));
   const taken = new Set(view.attempts.map((attempt) => attempt.workerId));
-  const idle = view.workers.filter(
-    (worker) =>
-      isIdle(worker, view.nowMs) && !taken.has(worker.workerId) && !view.setAside.has(worker.name) && !view.drained.has(worker.workerId),
-  );
+  const pool = poolOf(view, taken);
   const actions = view.runs.flatMap((run) => {
     const attempt = attempts.get(run.runId);
     if (attempt !== undefined) return planHeld(view, run, attempt);
-    return planFree(view, run, idle);
+    return planFree(view, run, pool);
   });
   return [...actions, ...planSuperseded(view, attempts)];
 }
 
-function isIdle(worker: KnownWorker, nowMs: number): boolean {
-  return worker.state === 'IDLE' && worker.holding === null && worker.restsUntilMs <= nowMs && isEligible(worker);
+/** Who can be given a run, and what keeps the others from it. */
+interface Pool {
+  /** Without those that were given one in this look. */
+  readonly idle: KnownWorker[];
+  readonly obstacles: Map<WorkerId, WorkerObstacle>;
+}
+
+function poolOf(view: SchedulingView, taken: ReadonlySet<WorkerId>): Pool {
+  const obstacles = new Map<WorkerId, WorkerObstacle>();
+  for (const worker of view.workers) {
+    const obstacle = obstacleOf({
+      state: worker.state,
+      hasAttempt: worker.holding !== null || taken.has(worker.workerId),
+      ineligibleReason: worker.runtime?.ineligibleReason ?? null,
+      drained: view.drained.has(worker.workerId),
+      setAside: view.setAside.has(worker.name),
+      rests: worker.restsUntilMs > view.nowMs,
+    });
+    if (obstacle !== null) obstacles.set(worker.workerId, obstacle);
+  }
+  return { idle: view.workers.filter((worker) => !obstacles.has(worker.workerId)), obstacles };
 }
 
 const isEligible = ({ runtime }: KnownWorker): boolean => (runtime?.ineligibleReason ?? null) === null;
@@ -101,8 +122,8 @@ function lossOf(view: SchedulingView, attempt: LiveAttempt): string | null {
     : null;
 }
 
-/** A run that nobody works on. Takes workers out of `idle` as it offers. */
-function planFree(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): RunAction[] {
+/** A run that nobody works on. Takes workers out of the pool as it offers. */
+function planFree(view: SchedulingView, run: LeasedRun, pool: Pool): RunAction[] {
   switch (run.status) {
     case 'CANCELLING':
     case 'PREPARING':
@@ -111,7 +132,7 @@ function planFree(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): Ru
     case 'PAUSING':
       return [{ kind: 'SETTLE', run }];
     case 'QUEUED': {
-      return run.retryInMs > 0 ? [] : planQueued(view, run, idle);
+      return run.retryInMs > 0 ? [] : planQueued(view, run, pool);
     }
     case 'PAUSED':
     case 'SUCCEEDED':
@@ -123,27 +144,40 @@ function planFree(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): Ru
   }
 }
 
-/** Gives a run to an idle worker into which it fits, and settles its micro-batch by all workers that it may ever go to. */
-function planQueued(view: SchedulingView, run: LeasedRun, idle: KnownWorker[]): RunAction[] {
+/** Gives a run to an idle worker into which it fits, and settles its micro-batch by all workers that it may ever go to; or says why not. */
+function planQueued(view: SchedulingView, run: LeasedRun, pool: Pool): RunAction[] {
+  const { workers, brokerAnswers } = view;
   const parsed = RequestedRecipeSchema.safeParse(run.recipe);
+  const everything: Obstacles = { workers, general: pool.obstacles, own: () => null, brokerAnswers };
   // One that cannot be read is refused by the worker, which says what is wrong with it.
-  if (!parsed.success) return offer(run, idle, () => true, null);
-  const eligible = view.workers.filter((worker) => isEligible(worker) && worker.state !== 'STOPPING');
-  if (eligible.length === 0) return [];
+  if (!parsed.success) return offer(run, pool, everything, null);
+  const eligible = workers.filter((worker) => isEligible(worker) && worker.state !== 'STOPPING');
+  if (eligible.length === 0) return explain(run, waitOf(everything));
   const settled = parsed.data.microBatchSize;
   const trainSamples = run.trainSamples ?? Infinity;
   const size = settled ?? microBatchForAll(parsed.data, eligible.map(memoryOf), trainSamples);
-  if (size === null) return [{ kind: 'EXPLAIN_WAIT', run, reason: tooLittleMemory(parsed.data, eligible.map(memoryOf), trainSamples) }];
-  const fits = (worker: KnownWorker) => imagesThatFit(parsed.data, memoryOf(worker)) >= size;
+  const fewest = parsed.data.batchNorm === 'batch' ? 2 : 1;
+  const own = (worker: KnownWorker) => tooSmall(parsed.data, size ?? fewest, memoryOf(worker));
+  if (size === null) {
+    return explain(run, tooLargeWait(tooLittleMemory(parsed.data, eligible.map(memoryOf), trainSamples), { ...everything, own }));
+  }
   // A user's own size that fits nowhere by our estimate is tried all the same.
-  const anywhere = !eligible.some(fits);
-  return offer(run, idle, anywhere ? () => true : fits, settled === null ? size : null);
+  const anywhere = eligible.every((worker) => own(worker) !== null);
+  return offer(run, pool, anywhere ? everything : { ...everything, own }, settled === null ? size : null);
 }
 
 /** The first idle one that it fits into and on which it has not failed; where it failed on all of them, the first. */
-function offer(run: LeasedRun, idle: KnownWorker[], fits: (worker: KnownWorker) => boolean, microBatchSize: number | null): RunAction[] {
+function offer(run: LeasedRun, { idle, obstacles }: Pool, found: Obstacles, microBatchSize: number | null): RunAction[] {
+  const fits = (worker: KnownWorker) => found.own(worker) === null;
   const better = idle.findIndex((worker) => fits(worker) && !run.avoidWorkers.includes(worker.name));
   const index = better === -1 ? idle.findIndex(fits) : better;
   const [worker] = index === -1 ? [] : idle.splice(index, 1);
-  return worker === undefined ? [] : [{ kind: 'OFFER', run, worker, microBatchSize }];
+  if (worker === undefined) return explain(run, waitOf(found));
+  obstacles.set(worker.workerId, { code: 'TAKEN', message: 'is being given another run.' });
+  return [{ kind: 'OFFER', run, worker, microBatchSize }];
+}
+
+/** Nothing where it is known already. */
+function explain(run: LeasedRun, wait: RunWait): RunAction[] {
+  return JSON.stringify(run.wait) === JSON.stringify(wait) ? [] : [{ kind: 'EXPLAIN_WAIT', run, wait }];
 }

@@ -35,6 +35,7 @@ export interface SchedulerParts {
 /** The shell around planRuns: looks, decides, acts. Every act is one transaction that changes nothing when the run has moved on. */
 export class Scheduler {
   private lastTickMs = 0;
+  private brokerAnswers = true;
   private readonly pulse: BrokerPulse;
   private readonly traces: Pick<RunTraces, 'dispatch'>;
 
@@ -66,6 +67,7 @@ export class Scheduler {
       attempts,
       workers: registry.alive(),
       ...excluded,
+      brokerAnswers: this.brokerAnswers,
     });
     await Promise.all(actions.map((action) => this.act(action)));
   }
@@ -73,7 +75,8 @@ export class Scheduler {
   /** Without a broker that answers nobody is heard. To be called often, also while a look waits for the answers of workers. */
   watchBroker(): void {
     const { registry, options } = this.parts;
-    if (this.pulse.check() > Math.min(BROKER_ANSWERS_WITHIN_MS, options.workerLostMs / 2)) registry.listenAnew();
+    this.brokerAnswers = this.pulse.check() <= Math.min(BROKER_ANSWERS_WITHIN_MS, options.workerLostMs / 2);
+    if (!this.brokerAnswers) registry.listenAnew();
   }
 
   async release(): Promise<void> {
@@ -99,7 +102,7 @@ export class Scheduler {
           this.offer(action, span),
         );
       case 'EXPLAIN_WAIT':
-        return await this.parts.runs.explainWait(action.run.runId, { code: 'NO_WORKER_FITS', message: action.reason });
+        return await this.parts.runs.explainWait(action.run.runId, action.wait);
       case 'LOSE_ATTEMPT':
         return await this.loseAttempt(action.run, action.attempt, action.reason);
       case 'STOP_ATTEMPT':

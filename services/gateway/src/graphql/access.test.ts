@@ -22,6 +22,7 @@ test('what changes something takes more than a viewer', async () => {
     'createUpload',
     'drainWorker',
     'finalizeDataset',
+    'forkTrainingRun',
     'importWeights',
     'pauseTrainingRun',
     'readmitWorker',

@@ -26,10 +26,12 @@ import {
   UPLOAD_FILE_STATUSES,
   UPLOAD_PURPOSES,
   UPLOAD_STATUSES,
+  WAIT_CODES,
   WEIGHT_SET_STATUSES,
+  WORKER_OBSTACLES,
   type AugmentationRecipe,
 } from '@roentgen/domain';
-import { ATTEMPT_STATUSES } from '@roentgen/database';
+import { ATTEMPT_STATUSES, WORKER_HOLDINGS } from '@roentgen/database';
 import { WORKER_STATES } from '@roentgen/protocol';
 
 type EnumObject = Record<string, string>;
@@ -91,6 +93,17 @@ export const SelftestLevelEnum = graphqlEnum(
 );
 export const CheckVerdictEnum = graphqlEnum('CheckVerdict', CHECK_VERDICTS, 'SKIPPED: was not tried, for the reason that is told.');
 export const WorkerStateEnum = graphqlEnum('WorkerState', WORKER_STATES, 'What a worker last said that it does.');
+export const WorkerHoldingEnum = graphqlEnum('WorkerHoldingKind', WORKER_HOLDINGS, 'A run, or a chunk of other work.');
+export const WorkerObstacleEnum = graphqlEnum(
+  'WorkerObstacleCode',
+  WORKER_OBSTACLES,
+  'What keeps a worker from a run. REFUSED: it did not take one a moment ago; TAKEN: it is being given another; TOO_SMALL: of memory.',
+);
+export const WaitCodeEnum = graphqlEnum(
+  'WaitCode',
+  WAIT_CODES,
+  'Why a run does not go on. BACKING_OFF: until it is tried again; NO_ELIGIBLE_WORKER: workers are there, and none may be given it; WORKER_LEAVING: asked to pause or cancel, it still ends its step.',
+);
 export const PrecisionEnum = graphqlEnum(
   'Precision',
   PRECISIONS,

@@ -1,5 +1,6 @@
 import type { Actor, RunEvent } from '@roentgen/domain';
 import type { ObservedOperation } from '../observability/observed-operation.js';
+import type { WorkersChange } from '../modules/worker/worker-feed.js';
 import type { Loaders } from './loaders.js';
 
 /** What a resolver knows of the operation that it serves. There is no operation without an actor. */
@@ -16,4 +17,5 @@ export interface RequestContext {
 /** Sources of the fields of Subscription. */
 export interface Subscriptions {
   trainingRunEvents(actor: Actor, runId: string, afterSequence: number): Promise<AsyncIterableIterator<RunEvent>>;
+  workersChanged(actor: Actor): AsyncIterableIterator<WorkersChange>;
 }

@@ -5,7 +5,7 @@ import type { RunEventFeed } from './run-event-feed.js';
 import { assertNotNegative } from './training-run-service.js';
 
 /** Checks who wants which events, then hands over to the feed. */
-export class RunEventSubscriptions implements Subscriptions {
+export class RunEventSubscriptions implements Pick<Subscriptions, 'trainingRunEvents'> {
   constructor(
     private readonly runs: RunStore,
     private readonly feed: RunEventFeed,

@@ -27,6 +27,7 @@ const worker = (more: Partial<WorkerRecord> = {}): WorkerRecord => ({
   setAsideReason: null,
   attemptRunning: false,
   queuedRuns: 0,
+  holds: [],
   ...more,
 });
 

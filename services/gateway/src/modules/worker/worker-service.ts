@@ -7,6 +7,8 @@ import type { Repeatable } from '../repeatable.js';
 import type { DrainWorkerInput, ReadmitWorkerInput } from './worker.input.js';
 import type { DrainWorkerPayload, ReadmitWorkerPayload, WorkerType } from './worker.type.js';
 
+/** For how long a worker that fell silent is told of to those who follow them. */
+export const TOLD_FOR_MS = 3_600_000;
 /** Ten missed heartbeats. */
 export const ONLINE_WITHIN_MS = 10_000;
 
@@ -63,7 +65,8 @@ export class WorkerService {
   }
 }
 
-function toType({ selftest, ...worker }: WorkerRecord): WorkerType {
+/** A worker as the API shows it. */
+export function toType({ selftest, ...worker }: WorkerRecord): WorkerType {
   return { ...worker, selftest: selftest && { ...selftest, imagesPerSecond: selftest.speeds } };
 }
 

@@ -1,12 +1,13 @@
-import { Arg, Args, Ctx, FieldResolver, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, FieldResolver, Mutation, Query, Resolver, Root, Subscription } from 'type-graphql';
 import type { WorkerRecord } from '@roentgen/database';
 import { Allow } from '../../graphql/allow.js';
 import { PageArgs, type Connection } from '../../graphql/connection.js';
 import type { RequestContext } from '../../graphql/request-context.js';
 import { whyIdle } from './why-idle.js';
 import { DrainWorkerInput, ReadmitWorkerInput } from './worker.input.js';
-import type { WorkerService } from './worker-service.js';
-import { DrainWorkerPayload, ReadmitWorkerPayload, WorkerConnection, WorkerType } from './worker.type.js';
+import { toType, type WorkerService } from './worker-service.js';
+import type { WorkersChange } from './worker-feed.js';
+import { DrainWorkerPayload, ReadmitWorkerPayload, WorkerConnection, WorkersChangeType, WorkerType } from './worker.type.js';
 
 @Resolver(() => WorkerType)
 export class WorkerResolver {
@@ -37,6 +38,16 @@ export class WorkerResolver {
     @Ctx() { actor }: RequestContext,
   ): Promise<ReadmitWorkerPayload> {
     return this.service.readmit(actor, input);
+  }
+
+  @Allow('worker:read')
+  @Subscription(() => WorkersChangeType, {
+    description:
+      'All workers heard within the last hour, then each that changed, within a second or two; who is slow gets the newest state. Figures of every heartbeat (lastSeenAt, residentBytes) are no change.',
+    subscribe: ({ context }: { context: RequestContext }) => context.subscriptions.workersChanged(context.actor),
+  })
+  workersChanged(@Root() change: WorkersChange): WorkersChangeType {
+    return { ...change, workers: change.workers.map(toType) };
   }
 
   @FieldResolver(() => String, { nullable: true, description: 'Why it does nothing; null while it works.' })

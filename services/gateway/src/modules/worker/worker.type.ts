@@ -1,9 +1,20 @@
 import { Field, Float, ID, Int, ObjectType } from 'type-graphql';
 import type { Device, EfficientNetVariant, SelftestLevel } from '@roentgen/domain';
+import type { WORKER_HOLDINGS } from '@roentgen/database';
 import { connectionType } from '../../graphql/connection.js';
-import { CheckVerdictEnum, DeviceEnum, SelftestLevelEnum, SelftestVerdictEnum, VariantEnum, WorkerStateEnum } from '../../graphql/enums.js';
+import {
+  CheckVerdictEnum,
+  DeviceEnum,
+  SelftestLevelEnum,
+  SelftestVerdictEnum,
+  VariantEnum,
+  WorkerHoldingEnum,
+  WorkerStateEnum,
+} from '../../graphql/enums.js';
 import { Payload } from '../../graphql/payload.js';
 import { DateTime, SafeInt } from '../../graphql/scalars.js';
+
+type WorkerHoldingKind = (typeof WORKER_HOLDINGS)[number];
 
 @ObjectType('SelftestCheck')
 export class SelftestCheckType {
@@ -34,6 +45,17 @@ export class WorkerSelftestType {
   imagesPerSecond!: TrainingSpeedType[];
 }
 
+@ObjectType('WorkerHolding', { description: 'What a worker has been given and has not finished.' })
+export class WorkerHoldingType {
+  @Field(() => WorkerHoldingEnum) kind!: WorkerHoldingKind;
+  @Field(() => ID, { nullable: true, description: 'Of TRAINING.' }) runId!: string | null;
+  @Field(() => ID, { nullable: true, description: 'Of TRAINING.' }) attemptId!: string | null;
+  @Field(() => ID, { nullable: true, description: 'Of all but TRAINING.' }) chunkId!: string | null;
+  @Field(() => ID, { nullable: true, description: 'Of INSPECTION.' }) uploadId!: string | null;
+  @Field(() => ID, { nullable: true, description: 'Of PREDICTION.' }) predictionJobId!: string | null;
+  @Field(() => ID, { nullable: true, description: 'Of WEIGHTS_IMPORT.' }) weightSetId!: string | null;
+}
+
 @ObjectType('Worker', { description: 'One process on one device; workers serve all projects.' })
 export class WorkerType {
   @Field(() => ID) id!: string;
@@ -44,6 +66,7 @@ export class WorkerType {
   @Field(() => WorkerStateEnum) state!: string;
   @Field(() => Boolean, { description: 'Heard from within the last 10 seconds.' }) online!: boolean;
   @Field(() => ID, { nullable: true, description: 'The run it works on, where that is one of this project.' }) runId!: string | null;
+  @Field(() => [WorkerHoldingType], { description: 'Work of this project only; state tells of all.' }) holds!: readonly WorkerHoldingType[];
   @Field(() => SafeInt) residentBytes!: number;
   @Field(() => String, { nullable: true, description: 'Why it is offered no training and takes no predictions; null: it is.' })
   ineligibleReason!: string | null;
@@ -60,6 +83,13 @@ export class WorkerType {
   @Field(() => DateTime, { nullable: true, description: 'Until when workers of this name get nothing because runs failed on them.' })
   setAsideUntil!: string | null;
   @Field(() => String, { nullable: true, description: 'The runs that failed, and why.' }) setAsideReason!: string | null;
+}
+
+@ObjectType('WorkersChange', { description: 'The first has all workers, each later one those that differ from what was sent before.' })
+export class WorkersChangeType {
+  @Field(() => Boolean, { description: 'True of the first: what it does not name is not there.' }) snapshot!: boolean;
+  @Field(() => [WorkerType]) workers!: readonly WorkerType[];
+  @Field(() => [ID], { description: 'Workers of which nothing was heard for an hour.' }) gone!: readonly string[];
 }
 
 export const WorkerConnection = connectionType(WorkerType, 'Worker');
