@@ -1,11 +1,11 @@
 import {
-  checkpoints,
   forkTrainingRun,
   importDataset,
   metricSeries,
   startTrainingRun,
   type TrainingRun,
   trainingRun,
+  trainingRunDetails,
   watchRun,
 } from '@roentgen/client';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
@@ -41,7 +41,7 @@ async function finished(runId: string): Promise<TrainingRun> {
 async function outcome(runId: string, afterStep: number) {
   const points = await metricSeries(system.client, runId, ['train/loss', 'train/learning-rate', 'val/loss', 'val/accuracy', 'val/auroc']);
   return {
-    checkpoints: (await checkpoints(system.client, runId))
+    checkpoints: (await trainingRunDetails(system.client, runId)).checkpoints
       .filter(({ step }) => step > afterStep)
       .map(({ step, sha256 }) => ({ step, sha256 })),
     points: points.filter(({ step }) => step > afterStep).map(({ name, step, value }) => ({ name, step, value })),
@@ -49,7 +49,7 @@ async function outcome(runId: string, afterStep: number) {
 }
 
 test('a fork without overrides ends with the very bits and numbers of the run that it was forked from', async () => {
-  const [first] = await checkpoints(system.client, original.id);
+  const [first] = (await trainingRunDetails(system.client, original.id)).checkpoints;
   const fork = await finished((await forkTrainingRun(system.client, { checkpointId: first?.id ?? '' })).id);
   expect(fork).toMatchObject({
     datasetVersionId: original.datasetVersionId,

@@ -1,56 +1,24 @@
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
-import { Coordinator, readConfig } from '@roentgen/coordinator';
 import type { RunId } from '@roentgen/domain';
 import { eventually } from './coordinator-harness.js';
 import { at, textAt, useGateway, type TestToken } from './gateway-harness.js';
 import { makeChestDataset, startRun } from './gateway-scenes.js';
-import { ScriptedWorker } from '../testkit/scripted-worker.js';
+import { Backstage } from '../testkit/backstage.js';
+import type { ScriptedWorker } from '../testkit/scripted-worker.js';
 
 const harness = useGateway();
 let token: TestToken;
 let versionId: string;
-let coordinator: Coordinator | undefined;
-const workers: ScriptedWorker[] = [];
+let backstage: Backstage;
+let ill: ScriptedWorker;
+let good: ScriptedWorker;
 
 beforeAll(async () => {
   token = await harness().makeToken('admin');
   versionId = await makeChestDataset(harness(), token);
+  backstage = new Backstage(inject('stack'), harness().config);
 });
-afterAll(async () => {
-  await Promise.all(workers.map((worker) => worker.close()));
-  await coordinator?.close();
-});
-
-/** One on the database and the subjects of the gateway. */
-async function startCoordinator(): Promise<Coordinator> {
-  const stack = inject('stack');
-  const { postgres, nats, store } = harness().config;
-  const started = await Coordinator.create(
-    readConfig({
-      ...{
-        POSTGRES_URL: postgres.url,
-        POSTGRES_SCHEMA: postgres.schema,
-        NATS_URL: stack.nats.url,
-        NATS_SUBJECT_PREFIX: nats.subjectPrefix,
-      },
-      ...{ NATS_USER: 'coordinator', NATS_PASSWORD: stack.nats.users['coordinator']?.password ?? '' },
-      ...{ S3_ENDPOINT: store.endpoint, S3_ACCESS_KEY: store.accessKey, S3_SECRET_KEY: store.secretKey, S3_BUCKET: store.bucket },
-      ...{ LOG_LEVEL: 'silent', COORDINATOR_TICK_MS: '50', COORDINATOR_WORKER_LOST_MS: '600' },
-    }),
-  );
-  await started.start();
-  return started;
-}
-
-async function startWorker(name: string): Promise<ScriptedWorker> {
-  const { nats } = inject('stack');
-  const { subjectPrefix } = harness().config.nats;
-  const worker = await ScriptedWorker.start(name, {
-    ...{ servers: [nats.url], user: 'worker', password: nats.users['worker']?.password ?? '', subjectPrefix },
-  });
-  workers.push(worker);
-  return worker;
-}
+afterAll(() => backstage.close());
 
 const runtime = { memoryBudgetBytes: null, memoryScale: 1, intraOpThreads: 0, interOpThreads: 0, xla: false, deterministicOps: false };
 const WHY = '{ whyWaiting { code message until workers { name code message } } status }';
@@ -68,10 +36,10 @@ test('a run tells at each moment why it does not go on, by what the scheduler de
   const first = await startRun(harness(), token, versionId);
   expect(await why(first)).toMatchObject({ code: 'NO_COORDINATOR', until: null, workers: [] });
 
-  coordinator = await startCoordinator();
+  await backstage.startCoordinator();
   await whyBecomes(first, { code: 'NO_WORKERS' });
 
-  const ill = await startWorker('ill');
+  ill = await backstage.startWorker('ill');
   ill.runtime = { ...runtime, ineligibleReason: 'its self-test failed (parity).' };
   await whyBecomes(first, {
     code: 'NO_ELIGIBLE_WORKER',
@@ -79,7 +47,7 @@ test('a run tells at each moment why it does not go on, by what the scheduler de
     workers: [{ name: 'ill', code: 'INELIGIBLE', message: 'takes no work: its self-test failed (parity).' }],
   });
 
-  const good = await startWorker('good');
+  good = await backstage.startWorker('good');
   const offer = await good.nextOffer();
   expect(offer.runId).toBe(first);
   await whyBecomes(first, null);
@@ -122,7 +90,6 @@ test('a run tells at each moment why it does not go on, by what the scheduler de
 const CHANGES = `subscription { workersChanged { snapshot gone workers { id name state online drainedAt whyIdle holds { kind runId attemptId chunkId } } } }`;
 
 test('who follows the workers is given all of them, then what changes: what they hold, and that they are drained', async () => {
-  coordinator ??= await startCoordinator();
   const client = harness().socket(token);
   const stranger = harness().socket(await harness().makeToken('viewer'));
   const heard: unknown[] = [];
@@ -145,12 +112,12 @@ test('who follows the workers is given all of them, then what changes: what they
     });
   const latest = (name: string) => changesOf(name).at(-1);
 
-  const worker = await startWorker('followed');
+  const worker = await backstage.startWorker('followed');
   await vi.waitFor(
     () => expect(latest('followed')).toMatchObject({ online: true, state: 'IDLE', holds: [], whyIdle: 'There is nothing to do.' }),
     eventually,
   );
-  for (const other of workers) if (other !== worker) other.refusal = 'busy with a test';
+  for (const other of [ill, good]) other.refusal = 'busy with a test';
   const runId = await startRun(harness(), token, versionId);
   const offer = await worker.nextOffer();
   const holds = [{ kind: 'TRAINING', runId, attemptId: offer.attemptId, chunkId: null }];

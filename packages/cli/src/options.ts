@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 
 /** Parser of a flag that is a whole number within bounds. */
 export const wholeNumber =
@@ -53,3 +53,6 @@ export const byteSize =
     if (bytes >= bounds.min && bytes <= bounds.max) return bytes;
     throw new InvalidArgumentError(`Expected a size like 60MiB (KiB, MiB, GiB or bytes), from ${bounds.min} to ${bounds.max} bytes.`);
   };
+
+/** `--limit` of a list. */
+export const limit = (): Option => new Option('--limit <n>', 'rows at most').argParser(wholeNumber({ min: 1, max: 100 })).default(20);

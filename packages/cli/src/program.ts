@@ -1,20 +1,19 @@
 import { Command, Option } from 'commander';
 import { COMPRESSIONS } from './bundle/index.js';
 import { bundleCommand } from './commands/bundle.js';
-import { cancelCommand } from './commands/cancel.js';
 import { exportModelCommand, MODEL_FORMATS, type ModelFormat } from './commands/export-model.js';
 import { exportCommand } from './commands/export.js';
 import { importCommand } from './commands/import.js';
 import { janitorCommand } from './commands/janitor.js';
-import { datasetsCommand, runsCommand, workersCommand } from './commands/lists.js';
+import { datasetsCommand } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
 import { selftestCommand } from './commands/selftest.js';
 import { createTokenCommand, revokeTokenCommand } from './commands/tokens.js';
-import { AUGMENTATIONS, OPTIMIZERS, PRECISIONS, SCHEDULES, trainCommand, watchCommand } from './commands/train.js';
 import { upCommand } from './commands/up.js';
 import { catalogueCommand, importWeightsCommand, listWeightsCommand } from './commands/weights.js';
 import { EXIT_HELP } from './exit-codes.js';
-import { byteSize, positiveNumber, rangeNumber, splitFractions, wholeNumber } from './options.js';
+import { byteSize, limit, splitFractions, wholeNumber } from './options.js';
+import { addPoolCommands, addRunCommands } from './run-program.js';
 import type { CommandContext } from './session.js';
 
 type Host = Omit<CommandContext, 'url' | 'token'>;
@@ -40,6 +39,7 @@ export function createProgram(host: Host): Command {
   addDatasetCommands(program, context);
   addWeightsCommands(program, context);
   addRunCommands(program, context);
+  addPoolCommands(program, context);
   addWorkerCommands(program, context);
   addModelCommands(program, context);
   addPredictionCommands(program, context);
@@ -118,59 +118,6 @@ function addWeightsCommands(program: Command, context: () => CommandContext): vo
     .command('catalogue')
     .description('list published files that can be imported by name; needs no API')
     .action(() => catalogueCommand(context()));
-}
-
-function addRunCommands(program: Command, context: () => CommandContext): void {
-  program
-    .command('train')
-    .description('start a training run; flags that are left out take the default of the server')
-    .requiredOption('--dataset <name|dsv_…>', 'dataset (its newest version) or dataset version')
-    .option('--name <name>', 'name of the run')
-    .option('--variant <b0…b7|lite0>', 'EfficientNet variant')
-    .option('--weights <name|wts_…>', 'weight set to start from; random weights without it')
-    .option('--epochs <n>', 'passes over the train split', count)
-    .option('--batch-size <n>', 'images per step', count)
-    .option('--micro-batch-size <n>', 'images per call of the compiled step (default: as many as fit into the workers)', count)
-    .option('--image-size <px>', 'side of the images that the network sees (default: what the variant was designed for)', count)
-    .option('--learning-rate <x>', 'largest learning rate', positiveNumber)
-    .addOption(new Option('--schedule <kind>', 'course of the learning rate after the warm-up').choices(Object.keys(SCHEDULES)))
-    .addOption(new Option('--optimizer <kind>', 'how weights are updated').choices(Object.keys(OPTIMIZERS)))
-    .option('--weight-decay <x>', 'decoupled weight decay; with --optimizer adamw', positiveNumber)
-    .option('--clip-norm <x>', 'longest norm of the gradient; a longer one is scaled down', positiveNumber)
-    .option('--ema-decay <x>', 'decay of the moving average of the weights that the model is made of', positiveNumber)
-    .option('--layer-decay <x>', 'share of the next block’s learning rate that each block learns with', positiveNumber)
-    .addOption(new Option('--augmentation <preset>', 'random changes of the training images').choices(Object.keys(AUGMENTATIONS)))
-    .option('--rotation-degrees <x>', 'turn them by up to ± this', rangeNumber)
-    .option('--horizontal-flip <p>', 'mirror them with this chance', rangeNumber)
-    .option('--shift-fraction <x>', 'move them by up to ± this share of the side', rangeNumber)
-    .option('--scale-fraction <x>', 'magnify them by a factor within 1 ± this', rangeNumber)
-    .option('--brightness <x>', 'brighten or darken them by up to this share of the range', rangeNumber)
-    .option('--contrast <x>', 'change their contrast by a factor within 1 ± this', rangeNumber)
-    .option('--seed <n>', 'seed of weights, order, augmentation and dropout', wholeNumber({ min: 0, max: MAX_INT }))
-    .addOption(new Option('--precision <format>', 'number format of convolutions and activations').choices(Object.keys(PRECISIONS)))
-    .option('--recompute', 'compute activations again on the way back: less memory, more time, the same gradients')
-    .option('--watch', 'follow the run until it ends')
-    .action((options) => trainCommand(context(), options));
-  program
-    .command('watch')
-    .description('follow a training run until it ends')
-    .argument('<run>', 'run_…')
-    .option('--after <sequence>', 'leave out the events up to this one', wholeNumber({ min: 0, max: MAX_INT }), 0)
-    .action((run: string, options) => watchCommand(context(), run, options));
-  program
-    .command('cancel')
-    .description('end a training run after its current step')
-    .argument('<run>', 'run_…')
-    .action((run: string) => cancelCommand(context(), run));
-  program
-    .command('runs')
-    .description('list training runs, newest first')
-    .addOption(limit())
-    .action((options) => runsCommand(context(), options));
-  program
-    .command('workers')
-    .description('list workers')
-    .action(() => workersCommand(context()));
 }
 
 function addWorkerCommands(program: Command, context: () => CommandContext): void {
@@ -256,5 +203,3 @@ function addJanitor(program: Command, context: () => CommandContext): void {
     .option('--delete', 'remove what nobody needs; without it nothing is changed')
     .action((options) => janitorCommand(context(), options));
 }
-
-const limit = (): Option => new Option('--limit <n>', 'rows at most').argParser(wholeNumber({ min: 1, max: 100 })).default(20);

@@ -2,8 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { RoentgenClient } from './client.js';
 import {
   CancelTrainingRunDocument,
-  CheckpointsDocument,
-  type CheckpointsQuery,
   ForkTrainingRunDocument,
   type ForkTrainingRunInput,
   type MetricPointFieldsFragment,
@@ -12,6 +10,8 @@ import {
   type RecipeOverridesInput,
   ResumeTrainingRunDocument,
   StartTrainingRunDocument,
+  TrainingRunDetailsDocument,
+  type TrainingRunDetailsQuery,
   TrainingRunDocument,
   TrainingRunEventsDocument,
   type TrainingRunEventFieldsFragment,
@@ -25,7 +25,7 @@ export type TrainingRun = TrainingRunFieldsFragment;
 /** One fact about a run; sequences count 1, 2, 3 … without a gap. */
 export type RunEvent = TrainingRunEventFieldsFragment;
 
-export type Checkpoint = CheckpointsQuery['trainingRun']['checkpoints'][number];
+export type RunDetails = TrainingRunDetailsQuery['trainingRun'];
 export type MetricPoint = MetricPointFieldsFragment;
 
 export interface StartTrainingRunOptions {
@@ -95,9 +95,9 @@ export async function forkTrainingRun(client: RoentgenClient, options: ForkTrain
   return accepted(payload, 'run');
 }
 
-/** The checkpoints of a run, by step. @throws ApiError NOT_FOUND when the project has no such run */
-export async function checkpoints(client: RoentgenClient, runId: string): Promise<readonly Checkpoint[]> {
-  return (await client.execute(CheckpointsDocument, { runId })).trainingRun.checkpoints;
+/** A run with its attempts, its checkpoints by step, and its forks. @throws ApiError NOT_FOUND when the project has no such run */
+export async function trainingRunDetails(client: RoentgenClient, id: string): Promise<RunDetails> {
+  return (await client.execute(TrainingRunDetailsDocument, { id })).trainingRun;
 }
 
 /** @throws ApiError NOT_FOUND when the project has no such run */

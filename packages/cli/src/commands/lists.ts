@@ -1,7 +1,8 @@
-import { datasets, splitsOf, trainingRuns, workers } from '@roentgen/client';
+import { datasets, type RoentgenClient, splitsOf, trainingRuns, watchWorkers, workers } from '@roentgen/client';
 import { table } from '../output.js';
 import { describeMetrics } from '../run-event-line.js';
 import { type CommandContext, connect } from '../session.js';
+import { describeHoldings, describeWorker } from './workers.js';
 
 interface ListOptions {
   readonly limit: number;
@@ -48,7 +49,7 @@ export async function runsCommand(context: CommandContext, { limit }: ListOption
         const validation = run.latestMetrics.filter(({ name }) => name === 'val/loss' || name === 'val/accuracy');
         return [
           run.id,
-          run.status,
+          run.whyWaiting == null ? run.status : `${run.status} (${run.whyWaiting.code})`,
           run.recipe.variant,
           `${run.epoch}/${run.epochs}`,
           `${run.committedStep}/${run.totalSteps ?? '?'}`,
@@ -60,22 +61,34 @@ export async function runsCommand(context: CommandContext, { limit }: ListOption
   );
 }
 
-/** `roentgen workers`: who computes, and on what. */
-export async function workersCommand(context: CommandContext): Promise<void> {
-  const list = await workers(connect(context));
+/** `roentgen workers`: who computes, on what, and what each does; with `--watch` what changes of it, a line each. */
+export async function workersCommand(context: CommandContext, { watch = false }: { readonly watch?: boolean }): Promise<void> {
+  const client = connect(context);
+  if (watch) return await followWorkers(context, client);
+  const list = await workers(client);
   context.output.result({ workers: list }, () =>
     table(
-      ['name', 'online', 'state', 'device', 'self-test', 'run', 'MiB', 'id'],
+      ['name', 'state', 'device', 'version', 'self-test', 'MiB', 'holds', 'id', 'why idle'],
       list.map((worker) => [
         worker.name,
-        worker.online ? 'yes' : 'no',
-        worker.state,
+        worker.online ? worker.state : 'OFFLINE',
         `${worker.device} ${worker.deviceName}`,
-        worker.selftest === null ? 'none' : `${worker.selftest.verdict}${worker.ineligibleReason === null ? '' : ': gets no work'}`,
-        worker.runId ?? '',
+        worker.version,
+        worker.selftest === null ? 'none' : worker.selftest.verdict,
         Math.round(worker.residentBytes / 2 ** 20),
+        describeHoldings(worker.holds),
         worker.id,
+        worker.whyIdle ?? '',
       ]),
     ),
   );
+}
+
+async function followWorkers({ output, signal }: CommandContext, client: RoentgenClient): Promise<void> {
+  const onReconnect = (reason: string) => output.note(`connection lost (${reason}); connecting again`);
+  for await (const change of watchWorkers(client, { signal, onReconnect })) {
+    const gone = change.gone.map((id) => `${id} is gone`);
+    output.item(change, [...change.workers.map(describeWorker), ...gone].join('\n') || 'there are no workers');
+  }
+  signal.throwIfAborted();
 }

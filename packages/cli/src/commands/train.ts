@@ -1,6 +1,7 @@
 import { type RoentgenClient, type RunEvent, startTrainingRun, type TrainingRun, trainingRun, watchRun } from '@roentgen/client';
 import {
   type AugmentationPreset,
+  type BatchNormMode,
   FailedError,
   type LearningRateSchedule,
   type OptimizerKind,
@@ -21,11 +22,18 @@ export const SCHEDULES = { constant: 'CONSTANT', cosine: 'COSINE', exponential: 
 export const PRECISIONS = { fp32: 'FP32', bf16: 'BF16', fp16: 'FP16' } as const satisfies Record<string, Precision>;
 export const AUGMENTATIONS = { none: 'NONE', light: 'LIGHT' } as const satisfies Record<string, AugmentationPreset>;
 
-export interface TrainOptions {
+export const BATCH_NORMS = { batch: 'BATCH', frozen: 'FROZEN' } as const satisfies Record<string, BatchNormMode>;
+
+export interface TrainOptions extends RecipeOptions {
   readonly dataset: string;
   readonly name?: string;
   readonly variant?: string;
   readonly weights?: string;
+  readonly watch?: boolean;
+}
+
+/** What can be said when a run is started, and when one is forked. */
+export interface RecipeOptions {
   readonly epochs?: number;
   readonly batchSize?: number;
   readonly microBatchSize?: number;
@@ -37,6 +45,10 @@ export interface TrainOptions {
   readonly emaDecay?: number;
   readonly layerDecay?: number;
   readonly schedule?: keyof typeof SCHEDULES;
+  readonly warmupSteps?: number;
+  readonly dropoutRate?: number;
+  readonly labelSmoothing?: number;
+  readonly batchNorm?: keyof typeof BATCH_NORMS;
   readonly precision?: keyof typeof PRECISIONS;
   readonly recompute?: boolean;
   readonly seed?: number;
@@ -47,7 +59,6 @@ export interface TrainOptions {
   readonly scaleFraction?: number;
   readonly brightness?: number;
   readonly contrast?: number;
-  readonly watch?: boolean;
 }
 
 /** `roentgen train`: starts a run, and follows it with `--watch`. */
@@ -70,10 +81,17 @@ export async function trainCommand(context: CommandContext, options: TrainOption
 
 /** The recipe with what the flags say and nothing else. */
 export function recipeOf(options: Omit<TrainOptions, 'dataset'>): TrainingRecipeInput {
-  const { optimizer, weightDecay, schedule, batchSize, microBatchSize } = options;
   return {
     ...(options.variant !== undefined && { variant: options.variant }),
     ...(options.weights !== undefined && { initialWeights: options.weights }),
+    ...overridesOf(options),
+  };
+}
+
+/** The part of it that a fork can change, too. */
+export function overridesOf(options: RecipeOptions): Omit<TrainingRecipeInput, 'variant' | 'initialWeights'> {
+  const { optimizer, weightDecay, schedule, warmupSteps, batchSize, microBatchSize } = options;
+  return {
     ...(options.epochs !== undefined && { epochs: options.epochs }),
     ...(batchSize !== undefined && { globalBatchSize: batchSize }),
     ...(microBatchSize !== undefined && { microBatchSize }),
@@ -82,7 +100,12 @@ export function recipeOf(options: Omit<TrainOptions, 'dataset'>): TrainingRecipe
     ...((optimizer !== undefined || weightDecay !== undefined) && {
       optimizer: { ...(optimizer !== undefined && { kind: OPTIMIZERS[optimizer] }), ...(weightDecay !== undefined && { weightDecay }) },
     }),
-    ...(schedule !== undefined && { schedule: { kind: SCHEDULES[schedule] } }),
+    ...((schedule !== undefined || warmupSteps !== undefined) && {
+      schedule: { ...(schedule !== undefined && { kind: SCHEDULES[schedule] }), ...(warmupSteps !== undefined && { warmupSteps }) },
+    }),
+    ...(options.dropoutRate !== undefined && { dropoutRate: options.dropoutRate }),
+    ...(options.labelSmoothing !== undefined && { labelSmoothing: options.labelSmoothing }),
+    ...(options.batchNorm !== undefined && { batchNorm: BATCH_NORMS[options.batchNorm] }),
     ...(options.clipNorm !== undefined && { clipNorm: options.clipNorm }),
     ...(options.emaDecay !== undefined && { emaDecay: options.emaDecay }),
     ...(options.layerDecay !== undefined && { layerDecay: options.layerDecay }),
@@ -95,7 +118,7 @@ export function recipeOf(options: Omit<TrainOptions, 'dataset'>): TrainingRecipe
 
 const AUGMENTATION_RANGES = ['rotationDegrees', 'horizontalFlip', 'shiftFraction', 'scaleFraction', 'brightness', 'contrast'] as const;
 
-function augmentationOf(options: Omit<TrainOptions, 'dataset'>): Pick<TrainingRecipeInput, 'augmentation'> {
+function augmentationOf(options: RecipeOptions): Pick<TrainingRecipeInput, 'augmentation'> {
   const ranges = AUGMENTATION_RANGES.filter((name) => options[name] !== undefined).map((name) => [name, options[name]] as const);
   const preset = options.augmentation && AUGMENTATIONS[options.augmentation];
   if (preset === undefined && ranges.length === 0) return {};
@@ -108,7 +131,7 @@ export async function watchCommand(context: CommandContext, runId: string, optio
 }
 
 /** Prints the events of a run; with --json one line per event, then one with the result. @throws FailedError (exit code 4) when the run did not succeed */
-async function follow(context: CommandContext, client: RoentgenClient, runId: string, afterSequence: number): Promise<void> {
+export async function follow(context: CommandContext, client: RoentgenClient, runId: string, afterSequence: number): Promise<void> {
   const { output } = context;
   const run = await followRun(client, runId, {
     output,
