@@ -183,3 +183,23 @@ test.each(Object.keys(MUTATIONS))(
     expect(await ask(name, { ...other, idempotencyKey: `another ${idempotencyKey}` })).toMatchObject({ ok: true });
   },
 );
+
+test('the first answer is given also when what was asked for could not be done any more', async () => {
+  const { database } = harness();
+  const { modelId } = await finishRun(harness(), token, versionId);
+  const uploadId = await harness().makeReadyUpload(token, CHEST_FILES);
+  const run = { datasetVersionId: versionId, idempotencyKey: 'a run before' };
+  const prediction = { modelId, uploadId, idempotencyKey: 'a prediction before' };
+  const files = { uploadId: await makeUpload(), files: [{ fileName: 'a.png', bytes: 5 }], idempotencyKey: 'files before' };
+  const first = [await ask('startTrainingRun', run), await ask('startPrediction', prediction), await ask('addUploadFiles', files)];
+  expect(first).toMatchObject([{ ok: true }, { ok: true }, { ok: true }]);
+
+  await ask('completeUpload', { uploadId: files.uploadId });
+  await database.query('seed', `update uploads set status = 'EXPIRED' where id = $1`, [uuidOf(`upl_${uploadId.slice(4)}`)]);
+  await database.query('seed', 'update workers set memory_budget_bytes = 1, last_seen_at = now()');
+  const later = { idempotencyKey: null };
+  expect(await ask('startTrainingRun', { ...run, ...later })).toMatchObject({ ok: false });
+  expect(await ask('startPrediction', { ...prediction, ...later })).toMatchObject({ ok: false });
+  expect(await ask('addUploadFiles', { ...files, ...later })).toMatchObject({ ok: false });
+  expect([await ask('startTrainingRun', run), await ask('startPrediction', prediction), await ask('addUploadFiles', files)]).toEqual(first);
+});

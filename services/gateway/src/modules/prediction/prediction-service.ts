@@ -77,6 +77,8 @@ export class PredictionService {
 
   start(actor: Actor, input: StartPredictionInput): Promise<StartPredictionPayload> {
     return answer(async () => {
+      const earlier = await this.parts.repeatable.earlier<PredictionJobId>(actor, 'start_prediction', input);
+      if (earlier !== null) return { job: await this.read(actor, earlier) };
       const source = parseSource(input);
       const model = await this.parts.models.read(actor, input.modelId, 'modelId');
       await this.assertUsable(actor, source);
