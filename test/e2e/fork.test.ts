@@ -1,4 +1,5 @@
 import {
+  downloadModel,
   forkTrainingRun,
   importDataset,
   metricSeries,
@@ -8,6 +9,7 @@ import {
   trainingRunDetails,
   watchRun,
 } from '@roentgen/client';
+import { decodeCheckpoint } from '@roentgen/training';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { importFiles, SPLIT } from '../testkit/import-files.js';
 import { syntheticDataset } from '../testkit/seed.js';
@@ -87,4 +89,59 @@ test('a fork goes its own way from where it starts: other epochs, rate, moving a
   expect(rates.map(({ step }) => step)).toEqual(rates.map((_, index) => original.committedStep + 1 + index));
   expect(new Set(rates.map(({ value }) => value))).toEqual(new Set([0.01]));
   expect(done.model?.id).not.toBe(original.model?.id);
+});
+
+/** What the model of a run is made of, with everything else that its checkpoint holds. */
+async function checkpointOfModel(run: TrainingRun) {
+  const { tensors, description } = await downloadModel(system.client, run.model?.id ?? '');
+  return decodeCheckpoint(tensors, description);
+}
+
+/** A fork from the checkpoint of a run's model that trains on for one epoch, in which nothing can be learned. */
+async function standStill(from: TrainingRun, overrides: object) {
+  const { state, description } = await checkpointOfModel(from);
+  const { checkpoints } = await trainingRunDetails(system.client, from.id);
+  const checkpointId = checkpoints.find(({ step }) => step === description.step)?.id ?? '';
+  const epochs = description.epoch + 1;
+  const fork = await forkTrainingRun(system.client, { checkpointId, overrides: { ...STANDING_STILL, ...overrides, epochs } });
+  return { before: state, run: await finished(fork.id) };
+}
+
+const [BETA1, BETA2] = [0.9999, 0.99999];
+
+/** Gradients as good as nothing, and updates less than the last bit of any weight: all that happens to the moments is that they fade. */
+const STANDING_STILL = {
+  ...{ learningRate: 1e-30, clipNorm: 1e-6, schedule: { kind: 'CONSTANT' }, batchNorm: 'FROZEN' },
+  optimizer: { kind: 'ADAMW', weightDecay: 0, beta1: BETA1, beta2: BETA2 },
+} as const;
+
+const bits = (vector: Float32Array | null | undefined) =>
+  vector ? Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength) : null;
+const norm = (vector: Float32Array) => Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
+
+/** How far a vector is from what another one fades to, as a share of the latter. */
+function distance(after: Float32Array | undefined, before: Float32Array | undefined, factor: number): number {
+  if (!after || !before) throw new Error('one of the vectors is missing');
+  return norm(after.map((x, i) => x - factor * (before[i] ?? 0))) / (factor * norm(before));
+}
+
+test('a fork with another recipe takes over weights, statistics and moments; a new moving average starts as the weights are', async () => {
+  const plain = await standStill(original, { emaDecay: null });
+  const { state } = await checkpointOfModel(plain.run);
+  expect(plain.before.ema).not.toEqual(plain.before.weights);
+  expect(state.ema).toBeNull();
+  expect(bits(state.weights)?.equals(bits(plain.before.weights) ?? Buffer.of())).toBe(true);
+  expect(bits(state.statistics)?.equals(bits(plain.before.statistics) ?? Buffer.of())).toBe(true);
+  const steps = plain.run.committedStep - (plain.run.forkedFrom?.step ?? 0);
+  for (const [slot, beta] of [
+    ['m', BETA1],
+    ['v', BETA2],
+  ] as const) {
+    expect(distance(state.slots[slot], plain.before.slots[slot], beta ** steps), slot).toBeLessThan(1e-6);
+  }
+
+  const averaged = await standStill(plain.run, { emaDecay: 0.5 });
+  const again = await checkpointOfModel(averaged.run);
+  expect(bits(again.state.weights)?.equals(bits(state.weights) ?? Buffer.of())).toBe(true);
+  expect(bits(again.state.ema)?.equals(bits(state.weights) ?? Buffer.of())).toBe(true);
 });
