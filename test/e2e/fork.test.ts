@@ -3,6 +3,7 @@ import {
   forkTrainingRun,
   importDataset,
   metricSeries,
+  type RecipeOverridesInput,
   startTrainingRun,
   type TrainingRun,
   trainingRun,
@@ -98,7 +99,7 @@ async function checkpointOfModel(run: TrainingRun) {
 }
 
 /** A fork from the checkpoint of a run's model that trains on for one epoch, in which nothing can be learned. */
-async function standStill(from: TrainingRun, overrides: object) {
+async function standStill(from: TrainingRun, overrides: RecipeOverridesInput) {
   const { state, description } = await checkpointOfModel(from);
   const { checkpoints } = await trainingRunDetails(system.client, from.id);
   const checkpointId = checkpoints.find(({ step }) => step === description.step)?.id ?? '';

@@ -119,6 +119,7 @@ const MUTATIONS: Readonly<Record<string, Repeatable>> = {
       ];
     },
   },
+  runJanitor: { object: 'pass', inputs: () => Promise.resolve([{ delete: false }, { delete: true }]) },
   drainWorker: { object: 'worker', inputs: aboutWorkers },
   readmitWorker: { object: 'worker', inputs: aboutWorkers },
   createApiToken: {

@@ -67,7 +67,7 @@ export class ForkTrainingRun {
         return fork.id;
       });
       this.parts.announcer.live(id, recorded);
-      this.parts.announcer.wake('run-queued');
+      this.parts.announcer.wake('run-queued', id);
       return { run: await this.read(actor, id) };
     });
   }
