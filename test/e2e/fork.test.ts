@@ -112,7 +112,10 @@ const [BETA1, BETA2] = [0.9999, 0.99999];
 
 /** Gradients as good as nothing, and updates less than the last bit of any weight: all that happens to the moments is that they fade. */
 const STANDING_STILL = {
-  ...{ learningRate: 1e-30, clipNorm: 1e-6, schedule: { kind: 'CONSTANT' }, batchNorm: 'FROZEN' },
+  learningRate: 1e-30,
+  clipNorm: 1e-6,
+  schedule: { kind: 'CONSTANT' },
+  batchNorm: 'FROZEN',
   optimizer: { kind: 'ADAMW', weightDecay: 0, beta1: BETA1, beta2: BETA2 },
 } as const;
 
