@@ -10,10 +10,8 @@ export interface WorkersChange {
   readonly gone: readonly WorkerId[];
 }
 
-export interface WorkerSource {
-  /** All that are worth telling of. */
-  (projectId: ProjectId): Promise<readonly WorkerRecord[]>;
-}
+/** All that are worth telling of. */
+export type WorkerSource = (projectId: ProjectId) => Promise<readonly WorkerRecord[]>;
 
 /** How often the rows are read for all subscribers of a project. Heartbeats come every second. */
 const POLL_MS = 1_000;
