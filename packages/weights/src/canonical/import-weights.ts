@@ -5,7 +5,9 @@ import { WEIGHTS_CATALOGUE, catalogueEntry, checkPublishedDigest, type Catalogue
 import { readWeightsFile } from '../formats/read-weights-file.js';
 import { identifyNetwork } from '../mapping/identify-network.js';
 import { readEfficientNetWeights } from '../mapping/read-efficientnet-weights.js';
-import type { WeightSource } from '../mapping/sources.js';
+import { sourceNames } from '../mapping/source-names.js';
+import { WEIGHT_SOURCES, type WeightSource } from '../mapping/sources.js';
+import { assertComputable } from '../mapping/tensor-problems.js';
 import { WeightsFileError } from '../errors.js';
 import { decodeWeights, encodeWeights, isOwnFile } from './canonical-weights.js';
 
@@ -37,6 +39,8 @@ export async function importWeightsFile(
   const { tensors } = await readWeightsFile(file);
   const { source, variant, classes } = identifyNetwork(tensors, wanted);
   const read = readEfficientNetWeights(tensors, { target: efficientNetSpec(variant, classes ?? 2), source });
+  const theirNames = sourceNames(WEIGHT_SOURCES[source].naming, [...read.tensors.keys()]);
+  assertComputable(read.tensors, (name) => theirNames.get(name) ?? name, { variant, source });
   const sourceSha256 = createHash('sha256').update(file).digest('hex');
   const named = { ...read, facts: { ...read.facts, ...entry?.facts } };
   const { bytes, sha256, description, parameterCount } = encodeWeights(named, { variant, classes, sourceSha256 });
@@ -82,13 +86,7 @@ function importOwnFile(file: Uint8Array, wanted: Wanted) {
       fix: 'Leave the library out: a file of this form says it itself.',
     });
   }
-  const notFinite = [...tensors.values()].filter(({ data }) => !data.every(Number.isFinite)).map(({ name }) => name);
-  if (notFinite.length > 0) {
-    throw new WeightsFileError('WEIGHTS_MISMATCH', {
-      value: `${notFinite.length} tensors with values that are not finite (${notFinite.join('; ')})`,
-      rule: 'weights are finite numbers',
-    });
-  }
+  assertComputable(tensors, (name) => name, { variant, source: library });
   const weights = { source: library, facts: conventions, tensors };
   const { bytes, sha256, parameterCount } = encodeWeights(weights, { variant, classes, sourceSha256 });
   return { bytes, weights: { variant, library, conventions, classes, parameterCount, sha256, bytes: bytes.length, sourceSha256 } };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newId } from '@roentgen/domain';
@@ -9,7 +9,7 @@ import type { ImportWeightsChunkWork } from '@roentgen/protocol';
 import { objectKeys } from '@roentgen/storage';
 import { encodeSafetensors, viewEntry } from '@roentgen/tensorflow';
 import { decodeWeights } from '@roentgen/weights';
-import { afterAll, afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { MemoryStore } from '../testing/memory-store.js';
 import { readWeightsInProcess } from '../weights/import-process.js';
 import { WeightsImporter } from './weights-importer.js';
@@ -118,6 +118,47 @@ test(
     } finally {
       rmSync(folder, { recursive: true });
     }
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'the process that reads a file inherits what it is given, and none of this one’s secrets',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'roentgen-environment-'));
+    vi.stubEnv('S3_SECRET_KEY', 'secret');
+    try {
+      const [file, seen, tell] = [join(folder, 'file'), join(folder, 'seen.json'), join(folder, 'tell.mjs')];
+      writeFileSync(file, 'not weights');
+      writeFileSync(tell, `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(seen)}, JSON.stringify(process.env));`);
+      const task = { file, target: join(folder, 'out'), variant: null, library: null, catalogueName: null, sha256: null };
+      const environment = { LD_LIBRARY_PATH: '/bundle/lib', NODE_OPTIONS: `--import=${tell}` };
+      const answer = await readWeightsInProcess(task, { memoryBytes: 3 * GIB, environment, timeoutMs: 60_000 });
+      expect(answer).toMatchObject({ ok: false, code: 'WEIGHTS_UNKNOWN_FORMAT' });
+      // The shell adds where it stands; PWD, OLDPWD, SHLVL and _ are its own.
+      const inherited = Object.entries(JSON.parse(readFileSync(seen, 'utf8'))).filter(([name]) => !/^(OLD)?PWD$|^SHLVL$|^_$/.test(name));
+      expect(Object.fromEntries(inherited)).toEqual(environment);
+    } finally {
+      vi.unstubAllEnvs();
+      rmSync(folder, { recursive: true });
+    }
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a file with thousands of long names is refused in a message that fits where it goes',
+  async () => {
+    const names = Array.from({ length: 19_000 }, (_, i) => `${i}-${'x'.repeat(700)}`);
+    const strange = encodeSafetensors(
+      ['stem_conv/kernel', ...names].map((name) => ({ name, shape: [1], data: new Float32Array(1) })),
+      {},
+    );
+    const outcome = await importer().import(await uploaded(strange));
+    if (outcome.kind !== 'failed') throw new Error('it was taken');
+    expect(outcome.code).toBe('WEIGHTS_MISMATCH');
+    expect(outcome.message.length).toBeLessThan(64 * 1024);
+    expect(outcome.message).toContain('19000 tensors unexpected (0-xxx');
   },
   TIMEOUT_MS,
 );
