@@ -79,7 +79,8 @@ export function isOwnFile(file: Uint8Array): boolean {
  */
 export function decodeWeights(file: Uint8Array): StoredWeights {
   try {
-    const parsed = WeightsDescriptionSchema.safeParse(JSON.parse(readSafetensorsMetadata(file)[DESCRIPTION_KEY] ?? 'null'));
+    const description: unknown = JSON.parse(readSafetensorsMetadata(file)[DESCRIPTION_KEY] ?? 'null');
+    const parsed = WeightsDescriptionSchema.safeParse(description, { reportInput: true });
     if (!parsed.success) throw badDescription(parsed.error);
     const tensors = decodeSafetensors(file);
     checkTensors(tensors, parsed.data);
@@ -137,7 +138,7 @@ function badDescription(error: z.ZodError): WeightsFileError {
     return malformed(`the description of the file (${z.prettifyError(error)})`);
   }
   return new WeightsFileError('WEIGHTS_MISMATCH', {
-    value: error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '),
+    value: error.issues.map(({ path, input, message }) => `${path.join('.')} = ${JSON.stringify(input)}: ${message}`).join('; '),
     rule: 'the conventions of the file are those of a network that can be computed, such as standard deviations above 0',
     fix: 'Correct the conventions in the metadata of the file, or import the file that the weights came in.',
   });

@@ -203,8 +203,58 @@ test('our own file is refused when it does not hold what it says', async () => {
   expect(() => decodeWeights(encodeSafetensors(tensors, {}))).toThrow('the description of the file');
   expect(() => decodeWeights(bytes.subarray(0, bytes.length - 8))).toThrow('truncated');
   await expect(factsOf(lacking)).rejects.toMatchObject({ code: 'WEIGHTS_MALFORMED' });
-  const notANumber = tensors.map((tensor) =>
-    tensor.name === 'top_bn/beta' ? { ...tensor, data: tensor.data.map(() => Number.NaN) } : tensor,
-  );
-  await expect(factsOf(encodeSafetensors(notANumber, metadata))).rejects.toThrow('1 tensors with values that are not finite (top_bn/beta)');
+});
+
+/** With one value of one tensor changed. */
+const withValue = (tensors: readonly NamedTensor[], changed: string, value: number) =>
+  tensors.map((tensor) => (tensor.name === changed ? { ...tensor, data: tensor.data.map((old, i) => (i === 1 ? value : old)) } : tensor));
+
+test.each([
+  ['top_bn/beta', '_bn1.bias', Number.NaN, 'not finite', 'NaN'],
+  ['stem_conv/kernel', '_conv_stem.weight', -Infinity, 'not finite', '-Infinity'],
+  ['top_bn/moving_variance', '_bn1.running_var', Infinity, 'not finite', 'Infinity'],
+  ['stem_bn/moving_variance', '_bn0.running_var', -0.5, 'variances below 0', '-0.5'],
+])(
+  '%s (%s) of %d is refused with name, value, rule and fix, from a library and from a file of our own',
+  async (own, theirs, value, problem, shown) => {
+    const { bytes } = await importWeightsFile(torchFile);
+    const metadata = { format: 'roentgen-weights/1', description: JSON.stringify(decodeWeights(bytes).description) };
+    const files = [
+      [theirs, encodeSafetensors(withValue(torchTensors, theirs, value), {})],
+      [own, encodeSafetensors(withValue(ours, own, value), metadata)],
+    ] as const;
+    for (const [name, file] of files) {
+      const error: unknown = await factsOf(file).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'WEIGHTS_MISMATCH', value: expect.stringMatching(new RegExp(`^1 tensors with .*${problem}`)) });
+      expect(error).toHaveProperty('value', expect.stringContaining(`(${name}: ${shown})`));
+      expect(error).toHaveProperty('rule', expect.not.stringMatching(/^$/));
+      expect(error).toHaveProperty('fix', expect.not.stringMatching(/^$/));
+    }
+  },
+);
+
+test('a negative running mean and a variance of 0 are ordinary values', async () => {
+  const changed = withValue(withValue(torchTensors, '_bn1.running_var', 0), '_bn1.running_mean', -3);
+  expect(await factsOf(encodeSafetensors(changed, {}))).toMatchObject({ variant: 'Lite0' });
+});
+
+test('conventions that no network can be computed with are refused with the number that is wrong', async () => {
+  const { bytes } = await importWeightsFile(torchFile);
+  const { description, tensors } = decodeWeights(bytes);
+  const { conventions } = description;
+  const of = (changed: object) =>
+    factsOf(
+      encodeSafetensors([...tensors.values()], {
+        format: 'roentgen-weights/1',
+        description: JSON.stringify({ ...description, conventions: { ...conventions, ...changed } }),
+      }),
+    );
+  const { mean } = conventions.normalization;
+  await expect(of({ normalization: { mean, std: [1, 0, 1] } })).rejects.toMatchObject({
+    code: 'WEIGHTS_MISMATCH',
+    value: expect.stringMatching(/^conventions\.normalization\.std\.1 = 0: /),
+  });
+  await expect(of({ normalization: { mean, std: [1, 1, -0.2] } })).rejects.toThrow('conventions.normalization.std.2 = -0.2: ');
+  await expect(of({ batchNormEpsilon: 0 })).rejects.toThrow('conventions.batchNormEpsilon = 0: ');
+  expect(await of({})).toMatchObject({ conventions });
 });

@@ -9,7 +9,7 @@ import { kerasNormalization } from './keras-normalization.js';
 import { sourceNames } from './source-names.js';
 import { WEIGHT_SOURCES, weightFacts } from './sources.js';
 import type { WeightFacts, WeightNaming, WeightSource } from './sources.js';
-import { assertNoProblems, noProblems } from './tensor-problems.js';
+import { assertNoProblems, firstNotFinite, noProblems } from './tensor-problems.js';
 
 /** The network that weights are wanted for: names and shapes of its tensors. */
 export type WeightsTarget = { readonly variant: string } & Readonly<
@@ -84,8 +84,9 @@ export function readEfficientNetWeights(
         problems.misshapen.push(
           `${found.name} [${found.shape.join(', ')}] is [${tensor.shape.join(', ')}] here, expected [${shape.join(', ')}]`,
         );
-      } else if (!tensor.data.every(Number.isFinite)) {
-        problems.notFinite.push(found.name);
+      } else {
+        const notFinite = firstNotFinite(tensor.data);
+        if (notFinite !== undefined) problems.notFinite.push(`${found.name}: ${notFinite}`);
       }
       tensors.set(name, tensor);
     }

@@ -27,12 +27,15 @@ export function assertNoProblems(problems: TensorProblems, said: { readonly rule
   throw new WeightsFileError('WEIGHTS_MISMATCH', { value, ...said }, { details: { ...lists, ...readAs } });
 }
 
+/** NaN or an infinity; undefined where all values are numbers. */
+export const firstNotFinite = (data: Float32Array): number | undefined => data.find((value) => !Number.isFinite(value));
+
 /**
  * Whether a network can compute with the values: batch norm divides by √(variance + ε), which is no number for a variance below −ε.
  *
  * @param tensors by our names
  * @param shownName what the reader of the error knows a tensor by
- * @throws WeightsFileError `WEIGHTS_MISMATCH` listing the tensors that are not finite, and variances with a negative number
+ * @throws WeightsFileError `WEIGHTS_MISMATCH` listing the tensors that are not finite, and variances with a negative number, each with the first such value
  */
 export function assertComputable(
   tensors: ReadonlyMap<string, { readonly data: Float32Array }>,
@@ -41,8 +44,10 @@ export function assertComputable(
 ): void {
   const problems = noProblems();
   for (const [name, { data }] of tensors) {
-    if (!data.every(Number.isFinite)) problems.notFinite.push(shownName(name));
-    else if (VARIANCE.test(name) && data.some((value) => value < 0)) problems.negativeVariance.push(shownName(name));
+    const notFinite = firstNotFinite(data);
+    const negative = VARIANCE.test(name) ? data.find((value) => value < 0) : undefined;
+    if (notFinite !== undefined) problems.notFinite.push(`${shownName(name)}: ${notFinite}`);
+    else if (negative !== undefined) problems.negativeVariance.push(`${shownName(name)}: ${negative}`);
   }
   const rule = 'weights are finite numbers, and variances are not negative';
   assertNoProblems(problems, { rule, fix: 'Save the weights of a network that predicts finite numbers.' }, readAs);
