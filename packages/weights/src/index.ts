@@ -17,4 +17,4 @@ export type { ElementType, NamedTensor, NamedTensors } from './named-tensor.js';
 export { download } from './fetch/download.js';
 export type { DownloadOptions } from './fetch/download.js';
 export { fetchWeights } from './fetch/fetch-weights.js';
-export type { WeightsAddress } from './fetch/fetch-weights.js';
+export type { FetchWeightsOptions, WeightsAddress } from './fetch/fetch-weights.js';

@@ -44,7 +44,7 @@ export async function cachedWeights(
   try {
     const address = source.kind === 'url' ? { url: source.url } : { catalogueName: source.name };
     // Whatever this machine's user can reach, this command may reach.
-    await fetchWeights(address, path, { privateAddresses: true, limitBytes: MAX_FILE_BYTES, signal, onProgress: bar.update });
+    await fetchWeights(address, path, { privateAddresses: true, limitBytes: MAX_FILE_BYTES, environment, signal, onProgress: bar.update });
     if (entry !== null) checkPublishedDigest(await readFile(path), entry.digest);
   } catch (error) {
     if (!(error instanceof WeightsFileError)) throw error;

@@ -17,7 +17,15 @@ import { WeightsImporter } from './weights-importer.js';
 const GIB = 2 ** 30;
 const store = new MemoryStore();
 const importer = (memoryBytes = 3 * GIB) =>
-  new WeightsImporter({ store, logger: silentLogger, privateAddresses: false, memoryBytes, environment: {}, scratch });
+  new WeightsImporter({
+    store,
+    logger: silentLogger,
+    privateAddresses: false,
+    memoryBytes,
+    environment: {},
+    fetchEnvironment: {},
+    scratch,
+  });
 const projectId = newId('prj');
 
 const scratch = mkdtempSync(join(tmpdir(), 'roentgen-test-'));

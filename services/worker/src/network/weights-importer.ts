@@ -21,6 +21,8 @@ export interface WeightsImporterOptions {
   readonly memoryBytes: number;
   /** Of that process: nothing of this one's secrets. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Where pip finds its settings, for files of the catalogue that are Python packages; it gets only what is known to be one of them. */
+  readonly fetchEnvironment: Readonly<Record<string, string>>;
   /** Folder for files under way. */
   readonly scratch?: string;
 }
@@ -87,11 +89,11 @@ export class WeightsImporter {
   /** Brings the file to this disk; why not, where it is the user's to mend. @throws WeightsFileError, UnavailableError */
   private async obtain({ from, catalogueName }: ImportWeightsChunkWork, file: string): Promise<Failure | null> {
     if (from.kind === 'upload') return await this.download(from, file);
-    const { privateAddresses } = this.options;
+    const { privateAddresses, fetchEnvironment } = this.options;
     const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
     try {
       const address = from.kind === 'url' ? { url: from.url } : { catalogueName: catalogueName ?? '' };
-      await fetchWeights(address, file, { privateAddresses, limitBytes: MAX_WEIGHTS_FILE_BYTES, signal });
+      await fetchWeights(address, file, { privateAddresses, limitBytes: MAX_WEIGHTS_FILE_BYTES, environment: fetchEnvironment, signal });
       return null;
     } catch (error) {
       if (!signal.aborted) throw error;
