@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -48,6 +48,10 @@ function serve({ cuts = [] as number[], etag = '"one"' as string | null, content
   const left = [...cuts];
   handle = ({ headers }, response) => {
     const first = headers['if-range'] === etag ? Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0) : 0;
+    if (first >= content.length) {
+      response.writeHead(416, { 'content-range': `bytes */${content.length}`, ...(etag !== null && { etag }) }).end();
+      return;
+    }
     const body = content.subarray(first);
     response.writeHead(first > 0 ? 206 : 200, {
       'content-length': body.length,
@@ -88,6 +92,46 @@ test('what an earlier call left is gone on from, unless the file has changed sin
   await download(url(), target, OPTIONS);
   expect(requests.at(-1)?.headers).toMatchObject({ 'if-range': '"one"' });
   expect(readFileSync(target).equals(changed)).toBe(true);
+});
+
+/** As when this program ended between the last byte and the file's own name. */
+function leave(bytes: Uint8Array, validator = '"one"') {
+  writeFileSync(`${target}.part`, bytes);
+  writeFileSync(`${target}.part.json`, JSON.stringify({ url: url(), validator }));
+}
+
+test('a part that is the whole file is taken as it is', async () => {
+  serve();
+  leave(FILE);
+  const seen: [number, number | null][] = [];
+  await download(url(), target, { ...OPTIONS, onProgress: (done, total) => seen.push([done, total]) });
+  expect(readFileSync(target).equals(FILE)).toBe(true);
+  expect(requests.map(({ headers }) => headers.range)).toEqual([`bytes=${FILE.length}-`]);
+  expect(seen).toEqual([[FILE.length, FILE.length]]);
+  expect([existsSync(`${target}.part`), existsSync(`${target}.part.json`)]).toEqual([false, false]);
+});
+
+test.each<[string, number, Readonly<Record<string, string>>]>([
+  ['is longer than the file', 7, { 'content-range': `bytes */${FILE.length}` }],
+  ['has the length of another file', 0, { 'content-range': `bytes */${FILE.length}`, etag: '"other"' }],
+  ['has a length that the server does not confirm', 0, {}],
+])('a part that %s is thrown away, and the download begins anew', async (_, more, headers) => {
+  serve();
+  const file = handle;
+  handle = (request, response) => (request.headers.range === undefined ? file(request, response) : response.writeHead(416, headers).end());
+  leave(Buffer.alloc(FILE.length + more, 1));
+  await download(url(), target, { ...OPTIONS, retryMs: [] });
+  expect(readFileSync(target).equals(FILE)).toBe(true);
+  expect(requests.map(({ headers: { range } }) => range)).toEqual([`bytes=${FILE.length + more}-`, undefined]);
+});
+
+test('a whole part of a file that is too large is refused, and a server without any range is a refusal', async () => {
+  serve();
+  leave(FILE);
+  await expect(download(url(), target, { ...OPTIONS, limitBytes: 1000 })).rejects.toMatchObject({ code: 'WEIGHTS_LIMIT' });
+  rmSync(`${target}.part`);
+  handle = (_request, response) => response.writeHead(416).end();
+  await expect(download(url(), target, OPTIONS)).rejects.toThrow('the server answered HTTP 416');
 });
 
 test('without a strong validator a broken download begins anew', async () => {

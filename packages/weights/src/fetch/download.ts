@@ -19,6 +19,8 @@ export interface DownloadOptions {
 }
 
 const MAX_REDIRECTS = 5;
+/** Nothing lies behind what was asked for (RFC 9110 §15.5.17): the answer to a part that is the whole file, or longer. */
+const RANGE_NOT_SATISFIABLE = 416;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** A server that says nothing for so long is taken for gone. */
 const SILENCE_MS = 30_000;
@@ -57,6 +59,15 @@ async function attemptDownload(url: string, target: string, options: DownloadOpt
   const known = await knownPart(url, part);
   const headers = known ? { range: `bytes=${known.bytes}-`, 'if-range': known.validator } : {};
   const response = await follow(url, headers, options);
+  if (response.statusCode === RANGE_NOT_SATISFIABLE && known) {
+    response.destroy();
+    if (isWhole(response, known)) {
+      if (known.bytes > options.limitBytes) throw tooLarge(url, known.bytes, options.limitBytes);
+      return options.onProgress?.(known.bytes, known.bytes);
+    }
+    await rm(part, { force: true });
+    return await attemptDownload(url, target, options);
+  }
   const resumedFrom = response.statusCode === 206 ? known?.bytes : 0;
   if (resumedFrom === undefined || (resumedFrom > 0 && !isRangeFrom(response, resumedFrom))) {
     response.destroy();
@@ -77,7 +88,7 @@ async function follow(url: string, headers: Readonly<Record<string, string>>, op
   for (let redirects = 0; ; redirects++) {
     const response = await ask(at, headers, options);
     const { statusCode = 0 } = response;
-    if (statusCode === 200 || statusCode === 206) return response;
+    if (statusCode === 200 || statusCode === 206 || (statusCode === RANGE_NOT_SATISFIABLE && headers['range'])) return response;
     response.destroy();
     const location = response.headers.location;
     if (!REDIRECTS.has(statusCode) || location === undefined) throw refused(at, statusCode);
@@ -120,8 +131,13 @@ function refused(url: URL, statusCode: number): Error {
   return fetchError(url.href, `the server answered HTTP ${statusCode}`);
 }
 
+interface KnownPart {
+  readonly bytes: number;
+  readonly validator: string;
+}
+
 /** What an earlier try left; null where there is nothing to go on from. */
-async function knownPart(url: string, part: string): Promise<{ readonly bytes: number; readonly validator: string } | null> {
+async function knownPart(url: string, part: string): Promise<KnownPart | null> {
   try {
     const { size } = await stat(part);
     const about = PartSchema.parse(JSON.parse(await readFile(`${part}.json`, 'utf8')));
@@ -136,6 +152,11 @@ async function rememberPart(url: string, part: string, { headers }: IncomingMess
   const { etag } = headers;
   if (etag !== undefined && !etag.startsWith('W/')) await writeFile(`${part}.json`, JSON.stringify({ url, validator: etag }));
   else await rm(`${part}.json`, { force: true });
+}
+
+/** Whether the server has no more than lies here already, which happens when this program ended after the last byte; of another file it says so. */
+function isWhole({ headers }: IncomingMessage, { bytes, validator }: KnownPart): boolean {
+  return headers['content-range'] === `bytes */${bytes}` && (headers.etag ?? validator) === validator;
 }
 
 function isRangeFrom({ headers }: IncomingMessage, first: number): boolean {
