@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { EfficientNetVariant, ImportedWeights } from '@roentgen/domain';
+import { readWeightSetRequest } from '@roentgen/domain';
+import type { EfficientNetVariant, ImportedWeights, InputIssue, WeightSetRequest } from '@roentgen/domain';
 import { efficientNetSpec } from '@roentgen/efficientnet';
 import { WEIGHTS_CATALOGUE, catalogueEntry, checkPublishedDigest, type CatalogueEntry } from '../catalogue.js';
 import { readWeightsFile } from '../formats/read-weights-file.js';
@@ -30,11 +31,9 @@ export async function importWeightsFile(
   options: ImportOptions = {},
   catalogue: Readonly<Record<string, CatalogueEntry>> = WEIGHTS_CATALOGUE,
 ): Promise<{ readonly bytes: Uint8Array; readonly weights: ImportedWeights }> {
-  const entry = options.catalogueName === undefined ? undefined : catalogueEntry(options.catalogueName, catalogue);
+  const { entry, wanted } = resolveOptions(options, catalogue);
   // Before anything is believed: whatever form the file has, its set is shown as this entry.
   if (entry) checkPublishedDigest(file, entry.digest);
-  const wanted = { source: options.library ?? entry?.source, variant: options.variant ?? entry?.variant };
-  if (entry) checkAgainstEntry(wanted, entry, options.catalogueName);
   if (isOwnFile(file)) return importOwnFile(file, wanted);
   const { tensors } = await readWeightsFile(file);
   const { source, variant, classes } = identifyNetwork(tensors, wanted);
@@ -49,6 +48,37 @@ export async function importWeightsFile(
     bytes,
     weights: { variant, library: source, conventions, classes, parameterCount, sha256, bytes: bytes.length, sourceSha256 },
   };
+}
+
+/**
+ * Looks at what can be looked at before there is a file.
+ * @throws WeightsFileError `WEIGHTS_UNKNOWN_NAME`, or `WEIGHTS_MISMATCH` for an entry under another library or variant than it is of
+ */
+export function checkImportOptions(options: ImportOptions): void {
+  resolveOptions(options, WEIGHTS_CATALOGUE);
+}
+
+/**
+ * What is wrong with a request to import weights, before anything is transferred.
+ * @param request as a user wrote it
+ */
+export function importRequestIssues(request: WeightSetRequest & Pick<ImportOptions, 'catalogueName'>): readonly InputIssue[] {
+  const { variant, library, issues } = readWeightSetRequest(request);
+  if (issues.length > 0) return issues;
+  try {
+    checkImportOptions({ variant: variant ?? undefined, library: library ?? undefined, catalogueName: request.catalogueName });
+    return [];
+  } catch (error) {
+    if (error instanceof WeightsFileError) return [{ field: 'catalogueName', message: error.message }];
+    throw error;
+  }
+}
+
+function resolveOptions(options: ImportOptions, catalogue: Readonly<Record<string, CatalogueEntry>>) {
+  const entry = options.catalogueName === undefined ? undefined : catalogueEntry(options.catalogueName, catalogue);
+  const wanted = { source: options.library ?? entry?.source, variant: options.variant ?? entry?.variant };
+  if (entry) checkAgainstEntry(wanted, entry, options.catalogueName);
+  return { entry, wanted };
 }
 
 /** What the caller knows of the file. */

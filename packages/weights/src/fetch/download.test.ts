@@ -175,6 +175,18 @@ test('redirects are followed, a few of them, and only to web addresses', async (
   await expect(download(url(), target, OPTIONS)).rejects.toThrow('it redirects to "file:///etc/passwd", which is no web address');
 });
 
+test.each(['%zz', 'http://127.0.0.1/%zz.pth', 'ftp://127.0.0.1/w.pth', 'http://', 'file:///etc/passwd'])(
+  'nothing is tried with %j, which is no address',
+  async (address) => {
+    const asked = download(address, target, { ...OPTIONS, retryMs: [3_600_000] });
+    await expect(asked).rejects.toMatchObject({
+      code: 'WEIGHTS_FETCH',
+      value: `"${address}"`,
+      rule: expect.stringContaining('hex digits'),
+    });
+  },
+);
+
 test('a refusal is final, a trouble of the server is not', async () => {
   handle = (_request, response) => response.writeHead(404).end();
   await expect(download(url(), target, OPTIONS)).rejects.toThrow('the server answered HTTP 404');

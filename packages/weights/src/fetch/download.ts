@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { readWebAddress } from '@roentgen/domain';
 import { WeightsFileError } from '../errors.js';
 import { assertPublicHost, publicLookup } from './address-guard.js';
 
@@ -29,6 +30,17 @@ const RETRY_MS = [500, 2_000, 5_000];
 /** Of what lies in `<target>.part`: the answer that it is the beginning of. */
 const PartSchema = z.object({ url: z.string(), validator: z.string() });
 
+/** @throws WeightsFileError `WEIGHTS_FETCH` for what is no address that a file can be fetched from */
+export function parseWeightsUrl(url: string): URL {
+  const parsed = readWebAddress(url);
+  if (parsed) return parsed;
+  throw new WeightsFileError('WEIGHTS_FETCH', {
+    value: `"${url.slice(0, 200)}"`,
+    rule: 'an address begins with http:// or https:// and a host, and has two hex digits behind each %',
+    fix: 'Copy the address again, and write a % that is meant as itself as %25.',
+  });
+}
+
 /**
  * Fetches a file over HTTP. What arrived before a connection broke is kept in `<target>.part` and gone on from, also by a later call, as long as the
  * server says that the file is still the same (RFC 9110 §13.1.5, If-Range).
@@ -37,6 +49,7 @@ const PartSchema = z.object({ url: z.string(), validator: z.string() });
  * @throws WeightsFileError `WEIGHTS_FETCH` for what the server refuses and for forbidden addresses, `WEIGHTS_LIMIT` for a file that is too large
  */
 export async function download(url: string, target: string, options: DownloadOptions): Promise<void> {
+  parseWeightsUrl(url);
   const pauses = options.retryMs ?? RETRY_MS;
   for (let attempt = 0; ; attempt++) {
     try {

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newId } from '@roentgen/domain';
@@ -109,6 +112,38 @@ test('private addresses are not fetched from', async () => {
   expect(await importer().import({ ...work, from: { kind: 'catalogue' }, catalogueName: 'nobody' })).toMatchObject({
     code: 'WEIGHTS_UNKNOWN_NAME',
   });
+});
+
+test('nothing is fetched for a request that cannot be met', async () => {
+  const asked: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url);
+    response.end('weights');
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const from = { kind: 'url', url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/w.pth` } as const;
+  const work = await uploaded(Buffer.from(''));
+  const options = {
+    store,
+    logger: silentLogger,
+    privateAddresses: true,
+    memoryBytes: 3 * GIB,
+    environment: {},
+    fetchEnvironment: {},
+    scratch,
+  };
+  const of = (change: Partial<ImportWeightsChunkWork>) => new WeightsImporter(options).import({ ...work, from, ...change });
+  try {
+    expect(await of({ catalogueName: 'nobody' })).toMatchObject({ kind: 'failed', code: 'WEIGHTS_UNKNOWN_NAME', retryable: false });
+    expect(await of({ catalogueName: 'b0-keras', variant: 'B1' })).toMatchObject({ code: 'WEIGHTS_MISMATCH' });
+    expect(await of({ catalogueName: 'b0-keras', library: 'timm' })).toMatchObject({ code: 'WEIGHTS_MISMATCH' });
+    expect(await of({ from: { ...from, url: `${from.url}/%zz` } })).toMatchObject({ code: 'WEIGHTS_FETCH' });
+    expect(asked).toEqual([]);
+    expect(await of({})).toMatchObject({ code: 'WEIGHTS_UNKNOWN_FORMAT' });
+    expect(asked).toEqual(['/w.pth']);
+  } finally {
+    server.close();
+  }
 });
 
 test(

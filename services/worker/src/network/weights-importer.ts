@@ -7,7 +7,7 @@ import { MAX_WEIGHTS_FILE_BYTES, type ObjectStore } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { ChunkOutcome, ImportWeightsChunkWork } from '@roentgen/protocol';
 import { ObjectNotFoundError, objectKeys } from '@roentgen/storage';
-import { WeightsFileError, fetchWeights } from '@roentgen/weights';
+import { WeightsFileError, checkImportOptions, fetchWeights } from '@roentgen/weights';
 import { readWeightsInProcess } from '../weights/import-process.js';
 import { sha256Of } from './objects.js';
 import { patiently } from './patience.js';
@@ -44,6 +44,8 @@ export class WeightsImporter {
   async import(work: ImportWeightsChunkWork): Promise<ChunkOutcome> {
     const folder = await mkdtemp(join(this.options.scratch ?? tmpdir(), 'roentgen-weights-'));
     try {
+      const { variant, library, catalogueName } = work;
+      checkImportOptions({ variant: variant ?? undefined, library: library ?? undefined, catalogueName: catalogueName ?? undefined });
       const file = join(folder, 'file');
       const missing = await this.obtain(work, file);
       return missing ?? (await this.readAndKeep(work, file, join(folder, 'weights.safetensors')));
