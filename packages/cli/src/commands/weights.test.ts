@@ -89,6 +89,20 @@ test('the catalogue is listed without an API', async () => {
   );
 });
 
+test('the list says what each file is recognised by, in the numbers of the README', async () => {
+  const [stdout, stderr] = [sink(), sink()];
+  expect(await runCli(['weights', 'catalogue'], { stdout: stdout.stream, stderr: stderr.stream, environment: {} })).toBe(0);
+  const lines = stdout.text().trimEnd().split('\n');
+  const of = (words: RegExp) => lines.filter((line) => words.test(line)).map((line) => line.split(' ')[0]);
+  expect(of(/ SHA-256 {2}/)).toEqual(['lite0-imagenet']);
+  expect(of(/ SHA-256, 8 digits of 64 /)).toHaveLength(25);
+  expect(of(/ MD5 /)).toHaveLength(8);
+  const readme = await readFile(new URL('../../../../README.md', import.meta.url), 'utf8');
+  expect(readme.replaceAll(/\s+/g, ' ')).toContain(
+    'Of the 34 files one has its whole SHA-256 (`lite0-imagenet`), 25 only the first 8 digits',
+  );
+});
+
 test('an address is fetched into the cache for the import only; one that cannot be is bad input', async () => {
   const server = createServer((request, response) =>
     request.url === '/w.pth' ? response.end('the weights') : response.writeHead(404).end(),

@@ -86,6 +86,9 @@ export async function listWeightsCommand(context: CommandContext, { limit }: { r
   );
 }
 
+/** What a file is recognised by. */
+const DIGEST_WORDS = { sha256: 'SHA-256', 'sha256-prefix': 'SHA-256, 8 digits of 64', md5: 'MD5' } as const;
+
 /** `roentgen weights catalogue`: published files by name; needs no API. */
 export async function catalogueCommand({ output }: CommandContext): Promise<void> {
   const { WEIGHTS_CATALOGUE } = await import('@roentgen/weights');
@@ -100,13 +103,14 @@ export async function catalogueCommand({ output }: CommandContext): Promise<void
   }));
   output.result({ catalogue: entries }, () =>
     table(
-      ['name', 'variant', 'library', 'classes', 'licence', 'from'],
-      entries.map(({ name, variant, library, classes, licence, location }) => [
+      ['name', 'variant', 'library', 'classes', 'licence', 'digest', 'from'],
+      entries.map(({ name, variant, library, classes, licence, digest, location }) => [
         name,
         variant,
         library,
         classes,
         licence,
+        DIGEST_WORDS[digest.kind],
         location.kind === 'url' ? location.url : `${location.package} ${location.version} (pip)`,
       ]),
     ),
