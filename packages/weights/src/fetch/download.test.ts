@@ -134,8 +134,31 @@ test('a whole part of a file that is too large is refused, and a server without 
   await expect(download(url(), target, OPTIONS)).rejects.toThrow('the server answered HTTP 416');
 });
 
-test('without a strong validator a broken download begins anew', async () => {
-  serve({ cuts: [50_000], etag: null });
+test('what lies there of another address is not gone on from', async () => {
+  serve();
+  writeFileSync(`${target}.part`, Buffer.alloc(1000, 1));
+  writeFileSync(`${target}.part.json`, JSON.stringify({ url: url('/other'), validator: '"one"' }));
+  await download(url(), target, OPTIONS);
+  expect(requests.map(({ headers }) => headers.range)).toEqual([undefined]);
+  expect(readFileSync(target).equals(FILE)).toBe(true);
+});
+
+test('another range than was asked for is thrown away', async () => {
+  serve();
+  const file = handle;
+  handle = (request, response) => {
+    if (request.headers.range === undefined) return file(request, response);
+    const headers = { 'content-range': `bytes 10-${FILE.length - 1}/${FILE.length}`, etag: '"one"' };
+    response.writeHead(206, headers).end(FILE.subarray(10));
+  };
+  leave(FILE.subarray(0, 1000));
+  await download(url(), target, OPTIONS);
+  expect(requests.map(({ headers }) => headers.range)).toEqual(['bytes=1000-', undefined]);
+  expect(readFileSync(target).equals(FILE)).toBe(true);
+});
+
+test.each([null, 'W/"one"'])('without a strong validator (%s) a broken download begins anew', async (etag) => {
+  serve({ cuts: [50_000], etag });
   await download(url(), target, breakAfter(50_000));
   expect(requests.map(({ headers }) => headers.range)).toEqual([undefined, undefined]);
   expect(readFileSync(target).equals(FILE)).toBe(true);

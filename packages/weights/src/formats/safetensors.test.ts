@@ -62,6 +62,13 @@ test('a header longer than any is not even looked for', () => {
   expect(() => readSafetensors(bytes)).toThrow(`at most ${WEIGHTS_LIMITS.headerBytes} are read`);
 });
 
+test('a header that is longer than the file is cut off, even where what is there can be read', () => {
+  const bytes = Buffer.from(file({}, 0));
+  expect(readSafetensors(bytes).size).toBe(0);
+  bytes.writeBigUInt64LE(3n);
+  expect(() => readSafetensors(bytes)).toThrow(expect.objectContaining({ code: 'WEIGHTS_TRUNCATED', rule: 'the file announces 3' }));
+});
+
 test('bytes at an odd address, scalars and empty tensors are read', () => {
   const whole = file({ scalar: floats([], 0, 4), empty: floats([0, 3], 4, 4) }, 4);
   const shifted = new Uint8Array(whole.length + 1).subarray(1);
