@@ -201,6 +201,8 @@ test('our own file is refused when it does not hold what it says', async () => {
     /tensors where/,
   );
   expect(() => decodeWeights(encodeSafetensors(tensors, {}))).toThrow('the description of the file');
+  const reshaped = tensors.map((tensor) => (tensor.name === 'stem_conv/kernel' ? { ...tensor, shape: [27, 32] } : tensor));
+  expect(() => decodeWeights(encodeSafetensors(reshaped, metadata))).toThrow('"stem_conv/kernel" [27, 32]');
   expect(() => decodeWeights(bytes.subarray(0, bytes.length - 8))).toThrow('truncated');
   await expect(factsOf(lacking)).rejects.toMatchObject({ code: 'WEIGHTS_MALFORMED' });
 });
