@@ -39,6 +39,9 @@ beforeAll(async () => {
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
 });
+/** Python and pip start in seconds on a busy machine. */
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
 afterEach(() => {
   vi.unstubAllEnvs();
   inherited = [];
