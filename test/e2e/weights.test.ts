@@ -39,14 +39,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const shell = (...args: string[]) =>
-  runCli(args, {
-    HOME: process.env.HOME ?? folder,
-    ROENTGEN_CACHE_DIR: process.env.ROENTGEN_CACHE_DIR ?? '',
-    XDG_CACHE_HOME: process.env.XDG_CACHE_HOME ?? '',
-    ROENTGEN_URL: system.url,
-    ROENTGEN_TOKEN: system.adminToken,
-  });
+const shell = (...args: string[]) => runCli(args, { ...process.env, ROENTGEN_URL: system.url, ROENTGEN_TOKEN: system.adminToken });
 const here = (path: string) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/${path}`;
 
 async function eventsOf(runId: string): Promise<RunEvent[]> {

@@ -8,7 +8,7 @@ export interface CliRun {
 }
 
 /** Runs one command line in this process, as from a shell without a terminal. */
-export async function runCli(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<CliRun> {
+export async function runCli(args: readonly string[], environment: Readonly<Record<string, string | undefined>> = {}): Promise<CliRun> {
   const [stdout, stderr] = [capture(), capture()];
   const exitCode = await runCliWith(args, { stdout: stdout.stream, stderr: stderr.stream, environment });
   return { exitCode, stdout: stdout.text(), stderr: stderr.text() };

@@ -17,6 +17,7 @@ export class UsageError extends Error {
   constructor(
     message: string,
     readonly issues: readonly InputIssue[] = [],
+    readonly code = 'BAD_INPUT',
   ) {
     super(message);
   }
@@ -51,7 +52,7 @@ export function failureOf(error: unknown): Failure {
   const base = { code: 'FAILED', message: error instanceof Error ? error.message : String(error), issues: [], requestId: null };
   if (error instanceof InterruptedError || isAbort(error))
     return { ...base, exitCode: EXIT.interrupted, code: 'INTERRUPTED', message: 'Interrupted.' };
-  if (error instanceof UsageError) return { ...base, exitCode: EXIT.badInput, code: 'BAD_INPUT', issues: error.issues };
+  if (error instanceof UsageError) return { ...base, exitCode: EXIT.badInput, code: error.code, issues: error.issues };
   if (error instanceof CommanderError) return { ...base, exitCode: EXIT.badInput, code: 'BAD_USAGE', message: usageMessage(error) };
   if (error instanceof ConfigError) return { ...base, exitCode: EXIT.badInput, code: 'BAD_CONFIGURATION' };
   if (error instanceof MutationError) return { ...base, exitCode: EXIT.badInput, code: error.code, issues: error.inputErrors };

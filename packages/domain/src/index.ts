@@ -30,5 +30,6 @@ export * from './recipe-optimization.js';
 export * from './run-events.js';
 export * from './run-state.js';
 export * from './waiting.js';
+export * from './weight-set-request.js';
 export * from './weights.js';
 export * from './worker.js';

@@ -29,6 +29,7 @@ export const MAX_WEIGHT_SET_NAME_LENGTH = 200;
 export const MAX_WEIGHTS_FILE_BYTES = 2 ** 30;
 
 const perChannel = z.tuple([z.number(), z.number(), z.number()]).readonly();
+const positivePerChannel = z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]).readonly();
 
 /** What a set of weights was trained with. The numbers are as much part of it as the tensors: under others the same tensors predict something else. */
 export const WeightConventionsSchema = z.object({
@@ -38,8 +39,8 @@ export const WeightConventionsSchema = z.object({
   /** Share of the old value that a running statistic keeps per step (Keras' convention; PyTorch's `momentum` is 1 minus this). */
   batchNormMomentum: z.number().min(0).max(1),
   activation: z.enum(['silu', 'relu6']),
-  /** Per channel R, G, B: (byte / 255 − mean) / std. */
-  normalization: z.object({ mean: perChannel, std: perChannel }).readonly(),
+  /** Per channel R, G, B: (byte / 255 − mean) / std, std above 0. */
+  normalization: z.object({ mean: perChannel, std: positivePerChannel }).readonly(),
   /** How its authors resized images. */
   interpolation: z.enum(['bicubic', 'bilinear']),
 });

@@ -150,12 +150,12 @@ function kerasFile(variant: EfficientNetVariant, md5: string): CatalogueEntry {
 }
 
 /** @throws WeightsFileError `WEIGHTS_UNKNOWN_NAME` listing the names that there are */
-export function catalogueEntry(name: string): CatalogueEntry {
-  const entry = Object.hasOwn(WEIGHTS_CATALOGUE, name) ? WEIGHTS_CATALOGUE[name] : undefined;
+export function catalogueEntry(name: string, catalogue: Readonly<Record<string, CatalogueEntry>> = WEIGHTS_CATALOGUE): CatalogueEntry {
+  const entry = Object.hasOwn(catalogue, name) ? catalogue[name] : undefined;
   if (entry) return entry;
   throw new WeightsFileError('WEIGHTS_UNKNOWN_NAME', {
     value: `"${name}"`,
-    rule: `the catalogue has ${Object.keys(WEIGHTS_CATALOGUE).sort().join(', ')}`,
+    rule: `the catalogue has ${Object.keys(catalogue).sort().join(', ')}`,
   });
 }
 

@@ -49,6 +49,24 @@ const FIXES: Readonly<Record<WeightsErrorCode, string>> = {
   WEIGHTS_UNKNOWN_NAME: 'Choose a name of the catalogue: roentgen weights catalogue.',
 };
 
+/** Names that are written out in an error, of each kind; the rest is counted. */
+const LISTED_NAMES = 50;
+const NAME_CHARACTERS = 120;
+/** Of `value` and of `rule`: an error travels in a message of the broker, into a column and onto a terminal. */
+const TEXT_CHARACTERS = 32_000;
+
+/** The first of many names from a file, each shortened, and how many more there are. */
+export function listed(names: readonly string[]): readonly string[] {
+  const first = names.slice(0, LISTED_NAMES).map((name) => readable(name, NAME_CHARACTERS));
+  return names.length > LISTED_NAMES ? [...first, `and ${names.length - LISTED_NAMES} more`] : first;
+}
+
+/** Text that a file may have chosen: no longer than given, and without what would steer a terminal or is no text to a database. */
+function readable(text: string, characters: number): string {
+  const shown = text.length > characters ? `${text.slice(0, characters)}…` : text;
+  return shown.replace(/[^\P{Cc}\n]|\p{Cs}/gu, '\uFFFD');
+}
+
 /** A weight file that is not taken. */
 export class WeightsFileError extends RoentgenError {
   readonly code: WeightsErrorCode;
@@ -56,13 +74,14 @@ export class WeightsFileError extends RoentgenError {
   readonly rule: string;
   readonly fix: string;
 
-  /** @param problem `fix` may be left out where the usual one of the code says it */
+  /** @param problem `fix` may be left out where the usual one of the code says it; long texts are cut */
   constructor(
     code: WeightsErrorCode,
     problem: Omit<WeightsProblem, 'fix'> & { readonly fix?: string },
     options: ErrorOptions & { readonly details?: Readonly<Record<string, unknown>> } = {},
   ) {
-    const { value, rule, fix = FIXES[code] } = problem;
+    const { fix = FIXES[code] } = problem;
+    const [value, rule] = [readable(problem.value, TEXT_CHARACTERS), readable(problem.rule, TEXT_CHARACTERS)];
     const { details, ...errorOptions } = options;
     super(`${value}: ${rule}. ${fix}`, { value, rule, fix, ...details }, errorOptions);
     this.code = code;

@@ -14,7 +14,7 @@ export { readEfficientNetWeights, toModelVectors } from './mapping/read-efficien
 export type { EfficientNetWeights, WeightsTarget } from './mapping/read-efficientnet-weights.js';
 export * from './mapping/sources.js';
 export type { ElementType, NamedTensor, NamedTensors } from './named-tensor.js';
-export { download } from './fetch/download.js';
+export { download, parseWeightsUrl } from './fetch/download.js';
 export type { DownloadOptions } from './fetch/download.js';
 export { fetchWeights } from './fetch/fetch-weights.js';
-export type { WeightsAddress } from './fetch/fetch-weights.js';
+export type { FetchWeightsOptions, WeightsAddress } from './fetch/fetch-weights.js';

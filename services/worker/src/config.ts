@@ -104,6 +104,8 @@ export interface WeightsImportConfig {
   readonly memoryBytes: number;
   /** All that the process which reads a file inherits: where Node's own libraries are, on a machine that lacks them. */
   readonly environment: Readonly<Record<string, string>>;
+  /** This process's own, of which pip is given its settings. */
+  readonly fetchEnvironment: Readonly<Record<string, string>>;
 }
 
 /** Plain data: it is also given to the networking thread. */
@@ -155,6 +157,7 @@ export function readWorkerConfig(environment: Environment = process.env): Worker
       privateAddresses: v.WORKER_WEIGHTS_PRIVATE_ADDRESSES === 'yes',
       memoryBytes: v.WORKER_WEIGHTS_MEMORY_BYTES,
       environment: environment['LD_LIBRARY_PATH'] === undefined ? {} : { LD_LIBRARY_PATH: environment['LD_LIBRARY_PATH'] },
+      fetchEnvironment: defined(environment),
     },
     heartbeatMs: v.WORKER_HEARTBEAT_MS,
     stopGraceMs: v.WORKER_STOP_GRACE_MS,
@@ -177,14 +180,17 @@ export function computeEnvironment(
   environment: Environment = process.env,
   cudaDirectory: string | null = null,
 ): Record<string, string> {
-  const inherited = Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return {
-    ...Object.fromEntries(inherited),
+    ...defined(environment),
     WORKER_ID: config.workerId,
     // Decoding runs on libuv's threads, four by default.
     UV_THREADPOOL_SIZE: String(Math.max(4, config.decodeConcurrency)),
     ...tensorflowEnvironment(config, environment, cudaDirectory),
   };
+}
+
+function defined(environment: Environment): Record<string, string> {
+  return Object.fromEntries(Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
 /** The settings of a worker that its self-test shares; a broker and a store need not be there. */

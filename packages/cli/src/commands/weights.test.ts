@@ -41,9 +41,42 @@ test.each([
   [{ kind: 'file', path: 'efficientnet-b0.PTH' }, 'efficientnet-b0'],
   [{ kind: 'url', url: 'https://example.org/files/my%20weights.safetensors?x=1' }, 'my weights'],
   [{ kind: 'url', url: 'https://example.org/' }, 'weights'],
+  [{ kind: 'url', url: 'https://example.org/%ff.pth' }, '%ff'],
   [{ kind: 'catalogue', name: 'b0-keras' }, 'b0-keras'],
 ] as const)('without --name %j is called %s', (source, name) => {
   expect(defaultName(source)).toBe(name);
+});
+
+async function failing(...args: string[]) {
+  const [stdout, stderr] = [sink(), sink()];
+  // Where nothing listens: whatever is fetched or asked for ends in another error.
+  const environment = { ROENTGEN_CACHE_DIR: folder, ROENTGEN_URL: 'http://127.0.0.1:9', ROENTGEN_TOKEN: 'none' };
+  const exitCode = await runCli(['weights', 'import', ...args, '--json'], { stdout: stdout.stream, stderr: stderr.stream, environment });
+  return { exitCode, error: JSON.parse(stdout.text()).error, stderr: stderr.text() };
+}
+
+test.each(['here', 'server'])('an address with half a %%XX is bad input with value, rule and fix (--fetch %s)', async (where) => {
+  expect(await failing('http://127.0.0.1:9/%zz.pth', '--fetch', where)).toMatchObject({
+    exitCode: 2,
+    error: {
+      code: 'WEIGHTS_FETCH',
+      message: expect.stringMatching(/^"http:\/\/127\.0\.0\.1:9\/%zz\.pth": an address .*two hex digits behind each %\. Copy the address/),
+    },
+  });
+});
+
+test('flags are looked at before anything is fetched or sent, all of them', async () => {
+  const flags = ['--variant', 'b9', '--library', 'caffe', '--sha256', 'abc', '--name', 'wts_1'];
+  for (const what of ['http://127.0.0.1:9/w.pth', join(folder, 'b0.pth'), 'b0-keras']) {
+    const { exitCode, error, stderr } = await failing(what, ...flags);
+    expect(exitCode).toBe(2);
+    expect(error.issues.map(({ field }: { field: string }) => field)).toEqual(['name', 'variant', 'library', 'sha256']);
+    expect(error.message).toContain('--variant "b9" is none of B0, B1');
+    expect(stderr).not.toMatch(/fetching|sending/);
+  }
+  const other = await failing('b0-keras', '--variant', 'b1');
+  expect(other).toMatchObject({ exitCode: 2, error: { code: 'BAD_INPUT', message: expect.stringContaining('it is EfficientNet-B0') } });
+  expect((await failing('http://127.0.0.1:9/w.pth', '--variant', 'b1')).error.code).toBe('WEIGHTS_FETCH');
 });
 
 test('the catalogue is listed without an API', async () => {
@@ -53,6 +86,20 @@ test('the catalogue is listed without an API', async () => {
   const { catalogue } = JSON.parse(stdout.text());
   expect(catalogue).toContainEqual(
     expect.objectContaining({ name: 'lite0-imagenet', variant: 'Lite0', classes: 1000, licence: 'Apache-2.0' }),
+  );
+});
+
+test('the list says what each file is recognised by, in the numbers of the README', async () => {
+  const [stdout, stderr] = [sink(), sink()];
+  expect(await runCli(['weights', 'catalogue'], { stdout: stdout.stream, stderr: stderr.stream, environment: {} })).toBe(0);
+  const lines = stdout.text().trimEnd().split('\n');
+  const of = (words: RegExp) => lines.filter((line) => words.test(line)).map((line) => line.split(' ')[0]);
+  expect(of(/ SHA-256 {2}/)).toEqual(['lite0-imagenet']);
+  expect(of(/ SHA-256, 8 digits of 64 /)).toHaveLength(25);
+  expect(of(/ MD5 /)).toHaveLength(8);
+  const readme = await readFile(new URL('../../../../README.md', import.meta.url), 'utf8');
+  expect(readme.replaceAll(/\s+/g, ' ')).toContain(
+    'Of the 34 files one has its whole SHA-256 (`lite0-imagenet`), 25 only the first 8 digits',
   );
 });
 

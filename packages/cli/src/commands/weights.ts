@@ -27,7 +27,6 @@ const MIB = 2 ** 20;
 
 /** `roentgen weights import`: a file, an address or a catalogue name becomes a weight set. @throws FailedError (exit code 4) naming what is wrong with the file */
 export async function importWeightsCommand(context: CommandContext, what: string, options: ImportWeightsOptions): Promise<void> {
-  const client = connect(context);
   const source = await sourceOf(what);
   const { variant, library, sha256 } = options;
   const facts = {
@@ -37,6 +36,8 @@ export async function importWeightsCommand(context: CommandContext, what: string
     ...(sha256 !== undefined && { sha256 }),
     ...(source.kind === 'catalogue' && { catalogueName: source.name }),
   };
+  await checkFacts(facts);
+  const client = connect(context);
   const where =
     source.kind === 'file' || options.fetch === 'here'
       ? { uploadId: await send(client, source, context) }
@@ -47,6 +48,15 @@ export async function importWeightsCommand(context: CommandContext, what: string
   const set = await importWeights(client, { ...facts, ...where }, { signal: context.signal });
   if (set.status === 'FAILED') throw new FailedImportError(set);
   context.output.result({ weightSet: set }, () => describe(set));
+}
+
+/** Before anything is fetched or sent, which takes minutes. @throws UsageError with all that is wrong */
+async function checkFacts(facts: { readonly name: string; readonly catalogueName?: string }): Promise<void> {
+  const { importRequestIssues } = await import('@roentgen/weights');
+  const issues = importRequestIssues(facts);
+  if (issues.length === 0) return;
+  const flags = issues.map(({ field, message }) => `${field === 'catalogueName' ? '' : `--${field} `}${message}`);
+  throw new UsageError(`No weights are imported: ${flags.join('; ')}`, issues);
 }
 
 /** The file is none that can be imported: not this program's failure, and nothing that another try would change. */
@@ -76,6 +86,9 @@ export async function listWeightsCommand(context: CommandContext, { limit }: { r
   );
 }
 
+/** What a file is recognised by. */
+const DIGEST_WORDS = { sha256: 'SHA-256', 'sha256-prefix': 'SHA-256, 8 digits of 64', md5: 'MD5' } as const;
+
 /** `roentgen weights catalogue`: published files by name; needs no API. */
 export async function catalogueCommand({ output }: CommandContext): Promise<void> {
   const { WEIGHTS_CATALOGUE } = await import('@roentgen/weights');
@@ -90,13 +103,14 @@ export async function catalogueCommand({ output }: CommandContext): Promise<void
   }));
   output.result({ catalogue: entries }, () =>
     table(
-      ['name', 'variant', 'library', 'classes', 'licence', 'from'],
-      entries.map(({ name, variant, library, classes, licence, location }) => [
+      ['name', 'variant', 'library', 'classes', 'licence', 'digest', 'from'],
+      entries.map(({ name, variant, library, classes, licence, digest, location }) => [
         name,
         variant,
         library,
         classes,
         licence,
+        DIGEST_WORDS[digest.kind],
         location.kind === 'url' ? location.url : `${location.package} ${location.version} (pip)`,
       ]),
     ),
@@ -105,10 +119,7 @@ export async function catalogueCommand({ output }: CommandContext): Promise<void
 
 /** A file on this disk, else an address, else a name of the catalogue. @throws UsageError */
 export async function sourceOf(what: string): Promise<WeightsSource> {
-  if (/^https?:\/\//i.test(what)) {
-    if (URL.canParse(what)) return { kind: 'url', url: what };
-    throw new UsageError(`${what} is no web address.`);
-  }
+  if (/^https?:\/\//i.test(what)) return await webAddress(what);
   const facts = await stat(what).catch(() => null);
   if (facts?.isFile() === true) return { kind: 'file', path: what };
   if (facts !== null) throw new UsageError(`${what} is no file: expected a .safetensors, .pth, .h5 or .weights.h5 file.`);
@@ -117,6 +128,17 @@ export async function sourceOf(what: string): Promise<WeightsSource> {
   throw new UsageError(
     `There is neither a file ${what} here nor such a name in the catalogue: \`roentgen weights catalogue\` lists the names.`,
   );
+}
+
+/** @throws UsageError */
+async function webAddress(url: string): Promise<WeightsSource> {
+  const { parseWeightsUrl, WeightsFileError } = await import('@roentgen/weights');
+  try {
+    parseWeightsUrl(url);
+  } catch (error) {
+    throw error instanceof WeightsFileError ? new UsageError(error.message, [], error.code) : error;
+  }
+  return { kind: 'url', url };
 }
 
 /** Brings the file to this disk where it is not there yet, and sends it; the id of the upload. */
@@ -145,8 +167,17 @@ async function sha256OfFile(path: string): Promise<string> {
 /** The catalogue's name, or the file's without its extension. */
 export function defaultName(source: WeightsSource): string {
   if (source.kind === 'catalogue') return source.name;
-  const file = basename(source.kind === 'file' ? source.path : decodeURIComponent(new URL(source.url).pathname));
+  const file = basename(source.kind === 'file' ? source.path : decoded(new URL(source.url).pathname));
   return file.replace(/(\.weights)?\.(safetensors|pth|pt|bin|h5|hdf5|keras)$/i, '') || 'weights';
+}
+
+/** As it is written where its %XX are no UTF-8. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 function describe({ id, name, variant, library, classes, parameterCount }: WeightSet): string {

@@ -13,6 +13,8 @@ export interface Fetched {
 }
 
 const MAX_FILE_BYTES = 2 ** 30;
+/** Of a file in the cache; file systems take 255, and some is put behind it while the file is on its way. */
+const MAX_NAME_BYTES = 200;
 
 /**
  * Fetches a file of weights into the cache. A catalogue entry stays there and is recognised by its published digest; of an address only what is under
@@ -44,12 +46,12 @@ export async function cachedWeights(
   try {
     const address = source.kind === 'url' ? { url: source.url } : { catalogueName: source.name };
     // Whatever this machine's user can reach, this command may reach.
-    await fetchWeights(address, path, { privateAddresses: true, limitBytes: MAX_FILE_BYTES, signal, onProgress: bar.update });
+    await fetchWeights(address, path, { privateAddresses: true, limitBytes: MAX_FILE_BYTES, environment, signal, onProgress: bar.update });
     if (entry !== null) checkPublishedDigest(await readFile(path), entry.digest);
   } catch (error) {
     if (!(error instanceof WeightsFileError)) throw error;
     if (error.code === 'WEIGHTS_DIGEST') await rm(path, { force: true });
-    throw new UsageError(error.message);
+    throw new UsageError(error.message, [], error.code);
   } finally {
     bar.end();
   }
@@ -68,7 +70,7 @@ function pathInCache(
     return join(cache, 'weights', source.name, basename(file));
   }
   const key = createHash('sha256').update(source.url).digest('hex').slice(0, 16);
-  return join(cache, 'weights', `url-${key}`, basename(new URL(source.url).pathname) || 'weights');
+  return join(cache, 'weights', `url-${key}`, basename(new URL(source.url).pathname).slice(-MAX_NAME_BYTES) || 'weights');
 }
 
 /** A bar in MiB, made when the size is known. */

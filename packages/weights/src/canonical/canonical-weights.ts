@@ -73,11 +73,15 @@ export function isOwnFile(file: Uint8Array): boolean {
   }
 }
 
-/** @throws WeightsFileError `WEIGHTS_MALFORMED` when it is none of our files, or does not hold what it says */
+/**
+ * @throws WeightsFileError `WEIGHTS_MALFORMED` when it is none of our files, or does not hold what it says; `WEIGHTS_MISMATCH` when no network
+ *   can compute under its conventions
+ */
 export function decodeWeights(file: Uint8Array): StoredWeights {
   try {
-    const parsed = WeightsDescriptionSchema.safeParse(JSON.parse(readSafetensorsMetadata(file)[DESCRIPTION_KEY] ?? 'null'));
-    if (!parsed.success) throw malformed(`the description of the file (${z.prettifyError(parsed.error)})`);
+    const description: unknown = JSON.parse(readSafetensorsMetadata(file)[DESCRIPTION_KEY] ?? 'null');
+    const parsed = WeightsDescriptionSchema.safeParse(description, { reportInput: true });
+    if (!parsed.success) throw badDescription(parsed.error);
     const tensors = decodeSafetensors(file);
     checkTensors(tensors, parsed.data);
     return { description: parsed.data, tensors };
@@ -126,6 +130,18 @@ function checkTensors(tensors: StoredWeights['tensors'], description: WeightsDes
   const wrong = expected.find(({ name, shape }) => tensors.get(name)?.shape.join() !== shape.join());
   if (wrong) throw malformed(`"${wrong.name}" [${tensors.get(wrong.name)?.shape.join(', ') ?? 'missing'}]`);
   if (tensors.size !== expected.length) throw malformed(`${tensors.size} tensors where ${expected.length} belong`);
+}
+
+/** What was trained with a standard deviation of 0 is a question of the weights, not of the form of the file. */
+function badDescription(error: z.ZodError): WeightsFileError {
+  if (!error.issues.every(({ path }) => path[0] === 'conventions' && path.length > 1)) {
+    return malformed(`the description of the file (${z.prettifyError(error)})`);
+  }
+  return new WeightsFileError('WEIGHTS_MISMATCH', {
+    value: error.issues.map(({ path, input, message }) => `${path.join('.')} = ${JSON.stringify(input)}: ${message}`).join('; '),
+    rule: 'the conventions of the file are those of a network that can be computed, such as standard deviations above 0',
+    fix: 'Correct the conventions in the metadata of the file, or import the file that the weights came in.',
+  });
 }
 
 function malformed(value: string, options?: ErrorOptions): WeightsFileError {

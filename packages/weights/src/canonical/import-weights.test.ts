@@ -7,8 +7,9 @@ import { WeightsFileError } from '../errors.js';
 import { identifyNetwork } from '../mapping/identify-network.js';
 import { sourceNames } from '../mapping/source-names.js';
 import { fixture } from '../testing/tiny-network.js';
+import { WEIGHTS_CATALOGUE, type CatalogueEntry } from '../catalogue.js';
 import { decodeWeights, startFrom } from './canonical-weights.js';
-import { importWeightsFile } from './import-weights.js';
+import { importWeightsFile, type ImportOptions } from './import-weights.js';
 
 const spec = efficientNetSpec('Lite0', 5);
 const model = initializeModel(spec, 11);
@@ -46,6 +47,19 @@ const torchNames = sourceNames(
 const torchTensors = ours.map((tensor) => ({ ...asTorch(tensor), name: torchNames.get(tensor.name) ?? tensor.name }));
 const torchFile = encodeSafetensors(torchTensors, {});
 
+type Catalogue = Readonly<Record<string, CatalogueEntry>>;
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+/** A catalogue with one entry: this file, said to be these weights. */
+const catalogueOf = (file: Uint8Array, entry: Partial<CatalogueEntry> = {}): Catalogue => ({
+  published: { ...WEIGHTS_CATALOGUE['lite0-imagenet']!, digest: { kind: 'sha256', hex: sha256(file) }, ...entry },
+});
+/** Only the facts about the file: a failing test would print megabytes of the file itself. */
+const factsOf = async (file: Uint8Array, options?: ImportOptions, catalogue?: Catalogue) =>
+  (await importWeightsFile(file, options, catalogue)).weights;
+/** Whether two tensors hold the same bits, so that a failing test prints no thousands of numbers. */
+const sameBits = (found: Float32Array | undefined, expected: Float32Array) =>
+  found !== undefined && Buffer.from(Float32Array.from(found).buffer).equals(Buffer.from(Float32Array.from(expected).buffer));
+
 test('library, variant and classes are told from the file, and every tensor arrives under our name in our layout', async () => {
   const { bytes, weights } = await importWeightsFile(torchFile);
   const count = spec.parameters.entries.reduce((sum, { length }) => sum + length, 0);
@@ -65,17 +79,14 @@ test('library, variant and classes are told from the file, and every tensor arri
   for (const tensor of ours) {
     const found = tensors.get(tensor.name);
     expect(found?.shape, tensor.name).toEqual(tensor.shape);
-    expect(Buffer.from(found!.data.buffer).equals(Buffer.from(tensor.data.buffer)), tensor.name).toBe(true);
+    expect(sameBits(found?.data, tensor.data), tensor.name).toBe(true);
   }
 });
 
 test('the same weights give the same bytes, also from a file of our own', async () => {
   const first = await importWeightsFile(torchFile);
-  expect((await importWeightsFile(torchFile)).weights).toEqual(first.weights);
-  expect((await importWeightsFile(first.bytes)).weights).toEqual(first.weights);
-  await expect(importWeightsFile(first.bytes, { variant: 'B0' })).rejects.toThrow(
-    'weights of EfficientNet-Lite0: EfficientNet-B0 was asked for',
-  );
+  expect(await factsOf(torchFile)).toEqual(first.weights);
+  expect(await factsOf(first.bytes)).toEqual(first.weights);
 });
 
 test('a file without a classifier is taken; training then starts with a fresh one', async () => {
@@ -94,15 +105,15 @@ test('a file without a classifier is taken; training then starts with a fresh on
       vector,
       target.parameters.entries.find((entry) => entry.name === name)!,
     );
-  expect(part(vectors.weights, 'predictions/kernel')).toEqual(part(fresh.weights, 'predictions/kernel'));
-  expect(part(vectors.weights, 'stem_conv/kernel')).toEqual(part(model.weights, 'stem_conv/kernel'));
+  expect(sameBits(part(vectors.weights, 'predictions/kernel'), part(fresh.weights, 'predictions/kernel'))).toBe(true);
+  expect(sameBits(part(vectors.weights, 'stem_conv/kernel'), part(model.weights, 'stem_conv/kernel'))).toBe(true);
 });
 
 test('every tensor that is missing or too many is listed; half a classifier is missing one', async () => {
   const broken = torchTensors
     .filter(({ name }) => name !== '_fc.bias' && name !== '_bn0.running_mean')
     .map((tensor) => (tensor.name === '_bn1.weight' ? { ...tensor, name: '_bn7.weight' } : tensor));
-  const error = await importWeightsFile(encodeSafetensors(broken, {})).catch((thrown: unknown) => thrown);
+  const error = await factsOf(encodeSafetensors(broken, {})).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(WeightsFileError);
   expect(error).toMatchObject({
     code: 'WEIGHTS_MISMATCH',
@@ -111,18 +122,52 @@ test('every tensor that is missing or too many is listed; half a classifier is m
 });
 
 test('a variant or a library that the file contradicts is refused', async () => {
-  await expect(importWeightsFile(torchFile, { variant: 'B0' })).rejects.toThrow('the file has to hold every tensor of EfficientNet-B0');
-  await expect(importWeightsFile(torchFile, { library: 'torchvision' })).rejects.toMatchObject({ code: 'WEIGHTS_MISMATCH' });
+  await expect(factsOf(torchFile, { variant: 'B0' })).rejects.toThrow('the file has to hold every tensor of EfficientNet-B0');
+  await expect(factsOf(torchFile, { library: 'torchvision' })).rejects.toMatchObject({ code: 'WEIGHTS_MISMATCH' });
 });
 
 test('a file that is not the catalogue entry that it is said to be is refused before it is read', async () => {
-  await expect(importWeightsFile(torchFile, { catalogueName: 'lite0-imagenet' })).rejects.toMatchObject({ code: 'WEIGHTS_DIGEST' });
-  await expect(importWeightsFile(fixture('executes-zip.pth'), { catalogueName: 'b0-keras' })).rejects.toMatchObject({
+  await expect(factsOf(torchFile, { catalogueName: 'lite0-imagenet' })).rejects.toMatchObject({ code: 'WEIGHTS_DIGEST' });
+  await expect(factsOf(fixture('executes-zip.pth'), { catalogueName: 'b0-keras' })).rejects.toMatchObject({
     code: 'WEIGHTS_DIGEST',
   });
-  await expect(importWeightsFile(torchFile, { catalogueName: 'nobody' })).rejects.toThrow(
-    '"nobody": the catalogue has b0-efficientnet-pytorch,',
-  );
+  await expect(factsOf(torchFile, { catalogueName: 'nobody' })).rejects.toThrow('"nobody": the catalogue has b0-efficientnet-pytorch,');
+});
+
+test('what the catalogue says of an entry is part of its weights', async () => {
+  const facts = { interpolation: 'bicubic', batchNormMomentum: 0.9 } as const;
+  const published = await factsOf(torchFile, { catalogueName: 'published' }, catalogueOf(torchFile, { facts }));
+  expect(published.conventions).toMatchObject(facts);
+  expect((await factsOf(torchFile)).conventions).toMatchObject({ interpolation: 'bilinear', batchNormMomentum: 0.99 });
+});
+
+test('a file of our own is no catalogue entry, whatever it says of itself', async () => {
+  const { bytes } = await importWeightsFile(torchFile);
+  for (const catalogueName of ['lite0-imagenet', 'b7-keras', 'b0-torchvision']) {
+    await expect(factsOf(bytes, { catalogueName })).rejects.toMatchObject({ code: 'WEIGHTS_DIGEST' });
+  }
+  await expect(factsOf(bytes, { catalogueName: 'nobody' })).rejects.toMatchObject({ code: 'WEIGHTS_UNKNOWN_NAME' });
+  // Digests of eight digits can be met by trying.
+  const as = (entry: Partial<CatalogueEntry>) => factsOf(bytes, { catalogueName: 'published' }, catalogueOf(bytes, entry));
+  await expect(as({ variant: 'B7' })).rejects.toThrow('weights of EfficientNet-Lite0: EfficientNet-B7 was asked for');
+  await expect(as({ source: 'keras' })).rejects.toThrow('weights of efficientnet-lite-pytorch: weights of keras were asked for');
+});
+
+test('a file of our own is refused as another variant or of another library', async () => {
+  const { bytes } = await importWeightsFile(torchFile);
+  await expect(factsOf(bytes, { variant: 'B0' })).rejects.toThrow('weights of EfficientNet-Lite0: EfficientNet-B0 was asked for');
+  await expect(factsOf(bytes, { library: 'keras' })).rejects.toMatchObject({
+    code: 'WEIGHTS_MISMATCH',
+    value: 'weights of efficientnet-lite-pytorch',
+  });
+  expect(await factsOf(bytes, { variant: 'Lite0', library: 'efficientnet-lite-pytorch' })).toMatchObject({ variant: 'Lite0' });
+});
+
+test('a catalogue entry cannot be imported as something else than it is', async () => {
+  const as = (options: ImportOptions) => factsOf(torchFile, { catalogueName: 'published', ...options }, catalogueOf(torchFile));
+  await expect(as({ library: 'timm' })).rejects.toThrow('"published" as weights of timm: it is efficientnet-lite-pytorch');
+  await expect(as({ variant: 'B0' })).rejects.toThrow('"published" as EfficientNet-B0: it is EfficientNet-Lite0');
+  expect(await as({ variant: 'Lite0', library: 'efficientnet-lite-pytorch' })).toMatchObject({ variant: 'Lite0' });
 });
 
 test('no two variants are taken for each other', () => {
@@ -156,12 +201,62 @@ test('our own file is refused when it does not hold what it says', async () => {
     /tensors where/,
   );
   expect(() => decodeWeights(encodeSafetensors(tensors, {}))).toThrow('the description of the file');
+  const reshaped = tensors.map((tensor) => (tensor.name === 'stem_conv/kernel' ? { ...tensor, shape: [27, 32] } : tensor));
+  expect(() => decodeWeights(encodeSafetensors(reshaped, metadata))).toThrow('"stem_conv/kernel" [27, 32]');
   expect(() => decodeWeights(bytes.subarray(0, bytes.length - 8))).toThrow('truncated');
-  await expect(importWeightsFile(lacking)).rejects.toMatchObject({ code: 'WEIGHTS_MALFORMED' });
-  const notANumber = tensors.map((tensor) =>
-    tensor.name === 'top_bn/beta' ? { ...tensor, data: tensor.data.map(() => Number.NaN) } : tensor,
-  );
-  await expect(importWeightsFile(encodeSafetensors(notANumber, metadata))).rejects.toThrow(
-    '1 tensors with values that are not finite (top_bn/beta)',
-  );
+  await expect(factsOf(lacking)).rejects.toMatchObject({ code: 'WEIGHTS_MALFORMED' });
+});
+
+/** With one value of one tensor changed. */
+const withValue = (tensors: readonly NamedTensor[], changed: string, value: number) =>
+  tensors.map((tensor) => (tensor.name === changed ? { ...tensor, data: tensor.data.map((old, i) => (i === 1 ? value : old)) } : tensor));
+
+test.each([
+  ['top_bn/beta', '_bn1.bias', Number.NaN, 'not finite', 'NaN'],
+  ['stem_conv/kernel', '_conv_stem.weight', -Infinity, 'not finite', '-Infinity'],
+  ['top_bn/moving_variance', '_bn1.running_var', Infinity, 'not finite', 'Infinity'],
+  ['stem_bn/moving_variance', '_bn0.running_var', -0.5, 'variances below 0', '-0.5'],
+])(
+  '%s (%s) of %d is refused with name, value, rule and fix, from a library and from a file of our own',
+  async (own, theirs, value, problem, shown) => {
+    const { bytes } = await importWeightsFile(torchFile);
+    const metadata = { format: 'roentgen-weights/1', description: JSON.stringify(decodeWeights(bytes).description) };
+    const files = [
+      [theirs, encodeSafetensors(withValue(torchTensors, theirs, value), {})],
+      [own, encodeSafetensors(withValue(ours, own, value), metadata)],
+    ] as const;
+    for (const [name, file] of files) {
+      const error: unknown = await factsOf(file).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'WEIGHTS_MISMATCH', value: expect.stringMatching(new RegExp(`^1 tensors with .*${problem}`)) });
+      expect(error).toHaveProperty('value', expect.stringContaining(`(${name}: ${shown})`));
+      expect(error).toHaveProperty('rule', expect.not.stringMatching(/^$/));
+      expect(error).toHaveProperty('fix', expect.not.stringMatching(/^$/));
+    }
+  },
+);
+
+test('a negative running mean and a variance of 0 are ordinary values', async () => {
+  const changed = withValue(withValue(torchTensors, '_bn1.running_var', 0), '_bn1.running_mean', -3);
+  expect(await factsOf(encodeSafetensors(changed, {}))).toMatchObject({ variant: 'Lite0' });
+});
+
+test('conventions that no network can be computed with are refused with the number that is wrong', async () => {
+  const { bytes } = await importWeightsFile(torchFile);
+  const { description, tensors } = decodeWeights(bytes);
+  const { conventions } = description;
+  const of = (changed: object) =>
+    factsOf(
+      encodeSafetensors([...tensors.values()], {
+        format: 'roentgen-weights/1',
+        description: JSON.stringify({ ...description, conventions: { ...conventions, ...changed } }),
+      }),
+    );
+  const { mean } = conventions.normalization;
+  await expect(of({ normalization: { mean, std: [1, 0, 1] } })).rejects.toMatchObject({
+    code: 'WEIGHTS_MISMATCH',
+    value: expect.stringMatching(/^conventions\.normalization\.std\.1 = 0: /),
+  });
+  await expect(of({ normalization: { mean, std: [1, 1, -0.2] } })).rejects.toThrow('conventions.normalization.std.2 = -0.2: ');
+  await expect(of({ batchNormEpsilon: 0 })).rejects.toThrow('conventions.batchNormEpsilon = 0: ');
+  expect(await of({})).toMatchObject({ conventions });
 });

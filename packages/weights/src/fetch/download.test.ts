@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -48,6 +48,10 @@ function serve({ cuts = [] as number[], etag = '"one"' as string | null, content
   const left = [...cuts];
   handle = ({ headers }, response) => {
     const first = headers['if-range'] === etag ? Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0) : 0;
+    if (first >= content.length) {
+      response.writeHead(416, { 'content-range': `bytes */${content.length}`, ...(etag !== null && { etag }) }).end();
+      return;
+    }
     const body = content.subarray(first);
     response.writeHead(first > 0 ? 206 : 200, {
       'content-length': body.length,
@@ -90,8 +94,71 @@ test('what an earlier call left is gone on from, unless the file has changed sin
   expect(readFileSync(target).equals(changed)).toBe(true);
 });
 
-test('without a strong validator a broken download begins anew', async () => {
-  serve({ cuts: [50_000], etag: null });
+/** As when this program ended between the last byte and the file's own name. */
+function leave(bytes: Uint8Array, validator = '"one"') {
+  writeFileSync(`${target}.part`, bytes);
+  writeFileSync(`${target}.part.json`, JSON.stringify({ url: url(), validator }));
+}
+
+test('a part that is the whole file is taken as it is', async () => {
+  serve();
+  leave(FILE);
+  const seen: [number, number | null][] = [];
+  await download(url(), target, { ...OPTIONS, onProgress: (done, total) => seen.push([done, total]) });
+  expect(readFileSync(target).equals(FILE)).toBe(true);
+  expect(requests.map(({ headers }) => headers.range)).toEqual([`bytes=${FILE.length}-`]);
+  expect(seen).toEqual([[FILE.length, FILE.length]]);
+  expect([existsSync(`${target}.part`), existsSync(`${target}.part.json`)]).toEqual([false, false]);
+});
+
+test.each<[string, number, Readonly<Record<string, string>>]>([
+  ['is longer than the file', 7, { 'content-range': `bytes */${FILE.length}` }],
+  ['has the length of another file', 0, { 'content-range': `bytes */${FILE.length}`, etag: '"other"' }],
+  ['has a length that the server does not confirm', 0, {}],
+])('a part that %s is thrown away, and the download begins anew', async (_, more, headers) => {
+  serve();
+  const file = handle;
+  handle = (request, response) => (request.headers.range === undefined ? file(request, response) : response.writeHead(416, headers).end());
+  leave(Buffer.alloc(FILE.length + more, 1));
+  await download(url(), target, { ...OPTIONS, retryMs: [] });
+  expect(readFileSync(target).equals(FILE)).toBe(true);
+  expect(requests.map(({ headers: { range } }) => range)).toEqual([`bytes=${FILE.length + more}-`, undefined]);
+});
+
+test('a whole part of a file that is too large is refused, and a server without any range is a refusal', async () => {
+  serve();
+  leave(FILE);
+  await expect(download(url(), target, { ...OPTIONS, limitBytes: 1000 })).rejects.toMatchObject({ code: 'WEIGHTS_LIMIT' });
+  rmSync(`${target}.part`);
+  handle = (_request, response) => response.writeHead(416).end();
+  await expect(download(url(), target, OPTIONS)).rejects.toThrow('the server answered HTTP 416');
+});
+
+test('what lies there of another address is not gone on from', async () => {
+  serve();
+  writeFileSync(`${target}.part`, Buffer.alloc(1000, 1));
+  writeFileSync(`${target}.part.json`, JSON.stringify({ url: url('/other'), validator: '"one"' }));
+  await download(url(), target, OPTIONS);
+  expect(requests.map(({ headers }) => headers.range)).toEqual([undefined]);
+  expect(readFileSync(target).equals(FILE)).toBe(true);
+});
+
+test('another range than was asked for is thrown away', async () => {
+  serve();
+  const file = handle;
+  handle = (request, response) => {
+    if (request.headers.range === undefined) return file(request, response);
+    const headers = { 'content-range': `bytes 10-${FILE.length - 1}/${FILE.length}`, etag: '"one"' };
+    response.writeHead(206, headers).end(FILE.subarray(10));
+  };
+  leave(FILE.subarray(0, 1000));
+  await download(url(), target, OPTIONS);
+  expect(requests.map(({ headers }) => headers.range)).toEqual(['bytes=1000-', undefined]);
+  expect(readFileSync(target).equals(FILE)).toBe(true);
+});
+
+test.each([null, 'W/"one"'])('without a strong validator (%s) a broken download begins anew', async (etag) => {
+  serve({ cuts: [50_000], etag });
   await download(url(), target, breakAfter(50_000));
   expect(requests.map(({ headers }) => headers.range)).toEqual([undefined, undefined]);
   expect(readFileSync(target).equals(FILE)).toBe(true);
@@ -130,6 +197,18 @@ test('redirects are followed, a few of them, and only to web addresses', async (
   handle = (_request, response) => response.writeHead(302, { location: 'file:///etc/passwd' }).end();
   await expect(download(url(), target, OPTIONS)).rejects.toThrow('it redirects to "file:///etc/passwd", which is no web address');
 });
+
+test.each(['%zz', 'http://127.0.0.1/%zz.pth', 'ftp://127.0.0.1/w.pth', 'http://', 'file:///etc/passwd'])(
+  'nothing is tried with %j, which is no address',
+  async (address) => {
+    const asked = download(address, target, { ...OPTIONS, retryMs: [3_600_000] });
+    await expect(asked).rejects.toMatchObject({
+      code: 'WEIGHTS_FETCH',
+      value: `"${address}"`,
+      rule: expect.stringContaining('hex digits'),
+    });
+  },
+);
 
 test('a refusal is final, a trouble of the server is not', async () => {
   handle = (_request, response) => response.writeHead(404).end();

@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { readWebAddress } from '@roentgen/domain';
 import { WeightsFileError } from '../errors.js';
 import { assertPublicHost, publicLookup } from './address-guard.js';
 
@@ -19,6 +20,8 @@ export interface DownloadOptions {
 }
 
 const MAX_REDIRECTS = 5;
+/** Nothing lies behind what was asked for (RFC 9110 §15.5.17): the answer to a part that is the whole file, or longer. */
+const RANGE_NOT_SATISFIABLE = 416;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** A server that says nothing for so long is taken for gone. */
 const SILENCE_MS = 30_000;
@@ -26,6 +29,17 @@ const RETRY_MS = [500, 2_000, 5_000];
 
 /** Of what lies in `<target>.part`: the answer that it is the beginning of. */
 const PartSchema = z.object({ url: z.string(), validator: z.string() });
+
+/** @throws WeightsFileError `WEIGHTS_FETCH` for what is no address that a file can be fetched from */
+export function parseWeightsUrl(url: string): URL {
+  const parsed = readWebAddress(url);
+  if (parsed) return parsed;
+  throw new WeightsFileError('WEIGHTS_FETCH', {
+    value: `"${url.slice(0, 200)}"`,
+    rule: 'an address begins with http:// or https:// and a host, and has two hex digits behind each %',
+    fix: 'Copy the address again, and write a % that is meant as itself as %25.',
+  });
+}
 
 /**
  * Fetches a file over HTTP. What arrived before a connection broke is kept in `<target>.part` and gone on from, also by a later call, as long as the
@@ -35,6 +49,7 @@ const PartSchema = z.object({ url: z.string(), validator: z.string() });
  * @throws WeightsFileError `WEIGHTS_FETCH` for what the server refuses and for forbidden addresses, `WEIGHTS_LIMIT` for a file that is too large
  */
 export async function download(url: string, target: string, options: DownloadOptions): Promise<void> {
+  parseWeightsUrl(url);
   const pauses = options.retryMs ?? RETRY_MS;
   for (let attempt = 0; ; attempt++) {
     try {
@@ -57,6 +72,15 @@ async function attemptDownload(url: string, target: string, options: DownloadOpt
   const known = await knownPart(url, part);
   const headers = known ? { range: `bytes=${known.bytes}-`, 'if-range': known.validator } : {};
   const response = await follow(url, headers, options);
+  if (response.statusCode === RANGE_NOT_SATISFIABLE && known) {
+    response.destroy();
+    if (isWhole(response, known)) {
+      if (known.bytes > options.limitBytes) throw tooLarge(url, known.bytes, options.limitBytes);
+      return options.onProgress?.(known.bytes, known.bytes);
+    }
+    await rm(part, { force: true });
+    return await attemptDownload(url, target, options);
+  }
   const resumedFrom = response.statusCode === 206 ? known?.bytes : 0;
   if (resumedFrom === undefined || (resumedFrom > 0 && !isRangeFrom(response, resumedFrom))) {
     response.destroy();
@@ -77,7 +101,7 @@ async function follow(url: string, headers: Readonly<Record<string, string>>, op
   for (let redirects = 0; ; redirects++) {
     const response = await ask(at, headers, options);
     const { statusCode = 0 } = response;
-    if (statusCode === 200 || statusCode === 206) return response;
+    if (statusCode === 200 || statusCode === 206 || (statusCode === RANGE_NOT_SATISFIABLE && headers['range'])) return response;
     response.destroy();
     const location = response.headers.location;
     if (!REDIRECTS.has(statusCode) || location === undefined) throw refused(at, statusCode);
@@ -120,8 +144,13 @@ function refused(url: URL, statusCode: number): Error {
   return fetchError(url.href, `the server answered HTTP ${statusCode}`);
 }
 
+interface KnownPart {
+  readonly bytes: number;
+  readonly validator: string;
+}
+
 /** What an earlier try left; null where there is nothing to go on from. */
-async function knownPart(url: string, part: string): Promise<{ readonly bytes: number; readonly validator: string } | null> {
+async function knownPart(url: string, part: string): Promise<KnownPart | null> {
   try {
     const { size } = await stat(part);
     const about = PartSchema.parse(JSON.parse(await readFile(`${part}.json`, 'utf8')));
@@ -136,6 +165,11 @@ async function rememberPart(url: string, part: string, { headers }: IncomingMess
   const { etag } = headers;
   if (etag !== undefined && !etag.startsWith('W/')) await writeFile(`${part}.json`, JSON.stringify({ url, validator: etag }));
   else await rm(`${part}.json`, { force: true });
+}
+
+/** Whether the server has no more than lies here already, which happens when this program ended after the last byte; of another file it says so. */
+function isWhole({ headers }: IncomingMessage, { bytes, validator }: KnownPart): boolean {
+  return headers['content-range'] === `bytes */${bytes}` && (headers.etag ?? validator) === validator;
 }
 
 function isRangeFrom({ headers }: IncomingMessage, first: number): boolean {

@@ -50,14 +50,21 @@ function readFile(hdf5: Hdf5, path: string): NamedTensors {
     const walk = new Hdf5Walk(hdf5);
     const model = file.get('model_weights');
     walk.visit(model instanceof hdf5.Group ? model : file, '', 0);
-    return walk.tensors;
+    return new Map(walk.found.map((place) => [place.name, readTensor(place)]));
   } finally {
     file.close();
   }
 }
 
+interface DatasetPlace extends Omit<NamedTensor, 'data'> {
+  readonly dataset: Dataset;
+  /** Number of elements. */
+  readonly count: number;
+}
+
+/** Finds the datasets without reading them: any number of names may lead to one dataset, so they are counted before the first is in memory. */
 class Hdf5Walk {
-  readonly tensors = new Map<string, NamedTensor>();
+  readonly found: DatasetPlace[] = [];
   private readonly budget = new TensorBudget();
   private visited = 0;
 
@@ -71,7 +78,7 @@ class Hdf5Walk {
       if (depth === 0 && OPTIMIZER_GROUPS.has(key)) continue;
       const name = prefix + key;
       const entity = group.get(key);
-      if (entity instanceof this.hdf5.Dataset) this.tensors.set(name, this.read(name, entity));
+      if (entity instanceof this.hdf5.Dataset) this.found.push(this.place(name, entity));
       else if (entity instanceof this.hdf5.Group) this.visit(entity, `${layerName(entity, key) ?? name}/`, depth + 1);
       else
         throw new WeightsFileError('WEIGHTS_UNSUPPORTED', {
@@ -81,7 +88,7 @@ class Hdf5Walk {
     }
   }
 
-  private read(name: string, dataset: Dataset): NamedTensor {
+  private place(name: string, dataset: Dataset): DatasetPlace {
     const { type, size, signed, littleEndian, virtual_sources: virtualSources } = dataset.metadata;
     const shape = dataset.shape ?? [];
     const dtype = elementType(type, size, signed);
@@ -97,16 +104,18 @@ class Hdf5Walk {
     }
     const count = elementCount(name, shape);
     this.budget.take(count);
-    const value = dataset.value;
-    const data = typeof value === 'number' || typeof value === 'bigint' ? Float32Array.of(Number(value)) : toFloats(value);
-    if (data?.length !== count) {
-      throw new WeightsFileError('WEIGHTS_TRUNCATED', {
-        value: `${data?.length ?? 'no'} elements of "${name}"`,
-        rule: `[${shape.join(', ')}] are ${count}`,
-      });
-    }
-    return { name, dtype, shape, data };
+    return { name, dtype, shape, count, dataset };
   }
+}
+
+function readTensor({ dataset, count, name, dtype, shape }: DatasetPlace): NamedTensor {
+  const { value } = dataset;
+  const data = typeof value === 'number' || typeof value === 'bigint' ? Float32Array.of(Number(value)) : toFloats(value);
+  if (data?.length === count) return { name, dtype, shape, data };
+  throw new WeightsFileError('WEIGHTS_TRUNCATED', {
+    value: `${data?.length ?? 'no'} elements of "${name}"`,
+    rule: `[${shape.join(', ')}] are ${count}`,
+  });
 }
 
 /** What Keras 3 calls the layer, with its `vars` group; null elsewhere. */

@@ -18,27 +18,32 @@ export type StorageReader = (storage: StorageRef) => Uint8Array;
  * @throws WeightsFileError when there is none, or a tensor looks past its storage
  */
 export function materializeTensors(root: PickleValue, readStorage: StorageReader): NamedTensors {
-  const dict = findStateDict(root);
-  const budget = new TensorBudget();
+  const refs = [...findStateDict(root).items].flatMap(([key, value]): [string, TensorRef][] =>
+    value instanceof TensorRef ? [[String(key), value]] : [],
+  );
+  checkAmounts(refs);
   const decoded = new Map<string, Float32Array>();
   const tensors = new Map<string, NamedTensor>();
-  let storageElements = 0;
-  for (const [key, value] of dict.items) {
-    if (!(value instanceof TensorRef)) continue;
-    const name = String(key);
-    budget.take(elementCount(name, value.shape));
-    checkBounds(name, value);
-    const { storage } = value;
-    let elements = decoded.get(storage.key);
-    if (!elements) {
-      storageElements += storage.length;
-      checkLimit('elements', storageElements, 'elements of all storages');
-      elements = decodeStorage(storage, readStorage);
-      decoded.set(storage.key, elements);
-    }
-    tensors.set(name, { name, dtype: storage.dtype, shape: value.shape, data: copyStrided(elements, value) });
+  for (const [name, ref] of refs) {
+    const { storage, shape } = ref;
+    const elements = decoded.get(storage.key) ?? decodeStorage(storage, readStorage);
+    decoded.set(storage.key, elements);
+    tensors.set(name, { name, dtype: storage.dtype, shape, data: copyStrided(elements, ref) });
   }
   return tensors;
+}
+
+/** All of them before the first is in memory: a small file can ask for any number of views of one storage. */
+function checkAmounts(refs: readonly (readonly [string, TensorRef])[]): void {
+  const budget = new TensorBudget();
+  const storages = new Map<string, number>();
+  for (const [name, ref] of refs) {
+    budget.take(elementCount(name, ref.shape));
+    checkBounds(name, ref);
+    storages.set(ref.storage.key, ref.storage.length);
+  }
+  const elements = [...storages.values()].reduce((sum, length) => sum + length, 0);
+  checkLimit('elements', elements, 'elements of all storages');
 }
 
 function findStateDict(root: PickleValue): PickleDict {

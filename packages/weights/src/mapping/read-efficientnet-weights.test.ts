@@ -32,7 +32,7 @@ test('everything that does not fit is said at once', async () => {
   expect(read).toThrow(
     '2 tensors missing (features.0.0.weight; features.8.1.running_mean), 1 tensors unexpected (features.9.0.weight), ' +
       '1 tensors of another shape (features.8.0.weight [8, 4, 1, 1] is [1, 1, 4, 8] here, expected [1, 1, 3, 8]), ' +
-      '1 tensors with values that are not finite (features.8.1.weight): the file has to hold every tensor of EfficientNet-B0',
+      '1 tensors with values that are not finite (features.8.1.weight: NaN): the file has to hold every tensor of EfficientNet-B0',
   );
   expect(read).toThrow(
     expect.objectContaining({ code: 'WEIGHTS_MISMATCH', details: expect.objectContaining({ unexpected: ['features.9.0.weight'] }) }),

@@ -1,7 +1,6 @@
 import type { EfficientNetSpec, ModelVectors } from '@roentgen/efficientnet';
 import { viewEntry } from '@roentgen/tensorflow';
 import type { StateLayout } from '@roentgen/tensorflow';
-import { WeightsFileError } from '../errors.js';
 import type { NamedTensor, NamedTensors } from '../named-tensor.js';
 import { transpose } from '../strided.js';
 import { detectWeightSource } from './detect-source.js';
@@ -10,6 +9,7 @@ import { kerasNormalization } from './keras-normalization.js';
 import { sourceNames } from './source-names.js';
 import { WEIGHT_SOURCES, weightFacts } from './sources.js';
 import type { WeightFacts, WeightNaming, WeightSource } from './sources.js';
+import { assertNoProblems, firstNotFinite, noProblems } from './tensor-problems.js';
 
 /** The network that weights are wanted for: names and shapes of its tensors. */
 export type WeightsTarget = { readonly variant: string } & Readonly<
@@ -69,7 +69,7 @@ export function readEfficientNetWeights(
 
   const tensors = new Map<string, NamedTensor>();
   const replaced: string[] = [];
-  const problems: Problems = { missing: [], unexpected: [], misshapen: [], notFinite: [] };
+  const problems = noProblems();
   for (const { name, shape } of entries) {
     const sourceName = names.get(name) ?? name;
     const found = remaining.get(sourceName);
@@ -84,15 +84,17 @@ export function readEfficientNetWeights(
         problems.misshapen.push(
           `${found.name} [${found.shape.join(', ')}] is [${tensor.shape.join(', ')}] here, expected [${shape.join(', ')}]`,
         );
-      } else if (!tensor.data.every(Number.isFinite)) {
-        problems.notFinite.push(found.name);
+      } else {
+        const notFinite = firstNotFinite(tensor.data);
+        if (notFinite !== undefined) problems.notFinite.push(`${found.name}: ${notFinite}`);
       }
       tensors.set(name, tensor);
     }
   }
   const left = [...remaining.values()].map(({ name }) => name);
   problems.unexpected.push(...left.filter((name) => !IGNORED_NAMES.test(name)));
-  checkProblems(problems, target.variant, source);
+  const rule = `the file has to hold every tensor of EfficientNet-${target.variant} by the names of ${source}, and no others`;
+  assertNoProblems(problems, { rule }, { variant: target.variant, source });
   const normalization = naming === 'keras' ? kerasNormalization(stripped) : null;
   const facts = { ...weightFacts(source, target.variant), ...(normalization && { normalization }) };
   return { source, facts, tensors, fileClasses, replaced, ignored: left };
@@ -151,25 +153,4 @@ function withoutUnits(shape: readonly number[], rank: number): readonly number[]
   if (shape.length < rank) return [...Array.from({ length: rank - shape.length }, () => 1), ...shape];
   const excess = shape.length - rank;
   return shape.slice(0, excess).every((dimension) => dimension === 1) ? shape.slice(excess) : shape;
-}
-
-type Problems = Record<'missing' | 'unexpected' | 'misshapen' | 'notFinite', string[]>;
-
-function checkProblems(problems: Problems, variant: string, source: WeightSource): void {
-  const wordings = {
-    missing: 'missing',
-    unexpected: 'unexpected',
-    misshapen: 'of another shape',
-    notFinite: 'with values that are not finite',
-  };
-  const found = (Object.keys(wordings) as (keyof Problems)[]).filter((kind) => problems[kind].length > 0);
-  if (found.length === 0) return;
-  throw new WeightsFileError(
-    'WEIGHTS_MISMATCH',
-    {
-      value: found.map((kind) => `${problems[kind].length} tensors ${wordings[kind]} (${problems[kind].join('; ')})`).join(', '),
-      rule: `the file has to hold every tensor of EfficientNet-${variant} by the names of ${source}, and no others`,
-    },
-    { details: { ...problems, variant, source } },
-  );
 }

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newId } from '@roentgen/domain';
@@ -9,7 +12,7 @@ import type { ImportWeightsChunkWork } from '@roentgen/protocol';
 import { objectKeys } from '@roentgen/storage';
 import { encodeSafetensors, viewEntry } from '@roentgen/tensorflow';
 import { decodeWeights } from '@roentgen/weights';
-import { afterAll, afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { MemoryStore } from '../testing/memory-store.js';
 import { readWeightsInProcess } from '../weights/import-process.js';
 import { WeightsImporter } from './weights-importer.js';
@@ -17,7 +20,15 @@ import { WeightsImporter } from './weights-importer.js';
 const GIB = 2 ** 30;
 const store = new MemoryStore();
 const importer = (memoryBytes = 3 * GIB) =>
-  new WeightsImporter({ store, logger: silentLogger, privateAddresses: false, memoryBytes, environment: {}, scratch });
+  new WeightsImporter({
+    store,
+    logger: silentLogger,
+    privateAddresses: false,
+    memoryBytes,
+    environment: {},
+    fetchEnvironment: {},
+    scratch,
+  });
 const projectId = newId('prj');
 
 const scratch = mkdtempSync(join(tmpdir(), 'roentgen-test-'));
@@ -103,6 +114,38 @@ test('private addresses are not fetched from', async () => {
   });
 });
 
+test('nothing is fetched for a request that cannot be met', async () => {
+  const asked: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url);
+    response.end('weights');
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const from = { kind: 'url', url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/w.pth` } as const;
+  const work = await uploaded(Buffer.from(''));
+  const options = {
+    store,
+    logger: silentLogger,
+    privateAddresses: true,
+    memoryBytes: 3 * GIB,
+    environment: {},
+    fetchEnvironment: {},
+    scratch,
+  };
+  const of = (change: Partial<ImportWeightsChunkWork>) => new WeightsImporter(options).import({ ...work, from, ...change });
+  try {
+    expect(await of({ catalogueName: 'nobody' })).toMatchObject({ kind: 'failed', code: 'WEIGHTS_UNKNOWN_NAME', retryable: false });
+    expect(await of({ catalogueName: 'b0-keras', variant: 'B1' })).toMatchObject({ code: 'WEIGHTS_MISMATCH' });
+    expect(await of({ catalogueName: 'b0-keras', library: 'timm' })).toMatchObject({ code: 'WEIGHTS_MISMATCH' });
+    expect(await of({ from: { ...from, url: `${from.url}/%zz` } })).toMatchObject({ code: 'WEIGHTS_FETCH' });
+    expect(asked).toEqual([]);
+    expect(await of({})).toMatchObject({ code: 'WEIGHTS_UNKNOWN_FORMAT' });
+    expect(asked).toEqual(['/w.pth']);
+  } finally {
+    server.close();
+  }
+});
+
 test(
   'a file that takes more memory than it may is refused, and takes no more',
   async () => {
@@ -118,6 +161,47 @@ test(
     } finally {
       rmSync(folder, { recursive: true });
     }
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'the process that reads a file inherits what it is given, and none of this one’s secrets',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'roentgen-environment-'));
+    vi.stubEnv('S3_SECRET_KEY', 'secret');
+    try {
+      const [file, seen, tell] = [join(folder, 'file'), join(folder, 'seen.json'), join(folder, 'tell.mjs')];
+      writeFileSync(file, 'not weights');
+      writeFileSync(tell, `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(seen)}, JSON.stringify(process.env));`);
+      const task = { file, target: join(folder, 'out'), variant: null, library: null, catalogueName: null, sha256: null };
+      const environment = { LD_LIBRARY_PATH: '/bundle/lib', NODE_OPTIONS: `--import=${tell}` };
+      const answer = await readWeightsInProcess(task, { memoryBytes: 3 * GIB, environment, timeoutMs: 60_000 });
+      expect(answer).toMatchObject({ ok: false, code: 'WEIGHTS_UNKNOWN_FORMAT' });
+      // The shell adds where it stands; PWD, OLDPWD, SHLVL and _ are its own.
+      const inherited = Object.entries(JSON.parse(readFileSync(seen, 'utf8'))).filter(([name]) => !/^(OLD)?PWD$|^SHLVL$|^_$/.test(name));
+      expect(Object.fromEntries(inherited)).toEqual(environment);
+    } finally {
+      vi.unstubAllEnvs();
+      rmSync(folder, { recursive: true });
+    }
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  'a file with thousands of long names is refused in a message that fits where it goes',
+  async () => {
+    const names = Array.from({ length: 19_000 }, (_, i) => `${i}-${'x'.repeat(700)}`);
+    const strange = encodeSafetensors(
+      ['stem_conv/kernel', ...names].map((name) => ({ name, shape: [1], data: new Float32Array(1) })),
+      {},
+    );
+    const outcome = await importer().import(await uploaded(strange));
+    if (outcome.kind !== 'failed') throw new Error('it was taken');
+    expect(outcome.code).toBe('WEIGHTS_MISMATCH');
+    expect(outcome.message.length).toBeLessThan(64 * 1024);
+    expect(outcome.message).toContain('19000 tensors unexpected (0-xxx');
   },
   TIMEOUT_MS,
 );

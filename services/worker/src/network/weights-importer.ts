@@ -7,7 +7,7 @@ import { MAX_WEIGHTS_FILE_BYTES, type ObjectStore } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { ChunkOutcome, ImportWeightsChunkWork } from '@roentgen/protocol';
 import { ObjectNotFoundError, objectKeys } from '@roentgen/storage';
-import { WeightsFileError, fetchWeights } from '@roentgen/weights';
+import { WeightsFileError, checkImportOptions, fetchWeights } from '@roentgen/weights';
 import { readWeightsInProcess } from '../weights/import-process.js';
 import { sha256Of } from './objects.js';
 import { patiently } from './patience.js';
@@ -21,6 +21,8 @@ export interface WeightsImporterOptions {
   readonly memoryBytes: number;
   /** Of that process: nothing of this one's secrets. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Where pip finds its settings, for files of the catalogue that are Python packages; it gets only what is known to be one of them. */
+  readonly fetchEnvironment: Readonly<Record<string, string>>;
   /** Folder for files under way. */
   readonly scratch?: string;
 }
@@ -42,6 +44,8 @@ export class WeightsImporter {
   async import(work: ImportWeightsChunkWork): Promise<ChunkOutcome> {
     const folder = await mkdtemp(join(this.options.scratch ?? tmpdir(), 'roentgen-weights-'));
     try {
+      const { variant, library, catalogueName } = work;
+      checkImportOptions({ variant: variant ?? undefined, library: library ?? undefined, catalogueName: catalogueName ?? undefined });
       const file = join(folder, 'file');
       const missing = await this.obtain(work, file);
       return missing ?? (await this.readAndKeep(work, file, join(folder, 'weights.safetensors')));
@@ -87,11 +91,11 @@ export class WeightsImporter {
   /** Brings the file to this disk; why not, where it is the user's to mend. @throws WeightsFileError, UnavailableError */
   private async obtain({ from, catalogueName }: ImportWeightsChunkWork, file: string): Promise<Failure | null> {
     if (from.kind === 'upload') return await this.download(from, file);
-    const { privateAddresses } = this.options;
+    const { privateAddresses, fetchEnvironment } = this.options;
     const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
     try {
       const address = from.kind === 'url' ? { url: from.url } : { catalogueName: catalogueName ?? '' };
-      await fetchWeights(address, file, { privateAddresses, limitBytes: MAX_WEIGHTS_FILE_BYTES, signal });
+      await fetchWeights(address, file, { privateAddresses, limitBytes: MAX_WEIGHTS_FILE_BYTES, environment: fetchEnvironment, signal });
       return null;
     } catch (error) {
       if (!signal.aborted) throw error;

@@ -34,7 +34,8 @@ export interface ImportProcessOptions {
 
 const ENTRY = new URL('../import-weights-main.ts', import.meta.url).pathname;
 const TSX = import.meta.resolve('tsx');
-const ANSWER_LIMIT_BYTES = 8 * 2 ** 20;
+/** Far above any answer: errors about a file are bounded in length, however many tensors it has. */
+const ANSWER_LIMIT_CHARACTERS = 2 ** 20;
 const KEPT_STDERR = 2_000;
 
 /**
@@ -55,14 +56,18 @@ export function readWeightsInProcess(
     });
     let stdout = '';
     let stderr = '';
+    let tooLong = false;
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      if (tooLong) return;
       stdout += chunk;
-      if (stdout.length > ANSWER_LIMIT_BYTES) child.kill('SIGKILL');
+      tooLong = stdout.length > ANSWER_LIMIT_CHARACTERS;
+      if (tooLong) child.kill('SIGKILL');
     });
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr = (stderr + chunk).slice(-KEPT_STDERR)));
     child.once('error', reject);
     child.once('close', (code, signal) => {
-      if (code === 0) resolve(ImportAnswerSchema.parse(JSON.parse(stdout)));
+      if (tooLong) reject(new Error(`the process that reads weights answered with more than ${ANSWER_LIMIT_CHARACTERS} characters`));
+      else if (code === 0) resolve(ImportAnswerSchema.parse(JSON.parse(stdout)));
       else if (signal === 'SIGKILL') resolve(limitReached(`reading it took longer than ${timeoutMs / 1000} s, or was killed`));
       else if (isOutOfMemory(stderr) || signal !== null) resolve(limitReached(`reading it takes more than ${memoryBytes} bytes of memory`));
       else reject(new Error(`the process that reads weights ended with exit code ${code}: ${stderr}`));

@@ -1,18 +1,15 @@
 import type { ChunkStore, Queryable, UploadStore, WeightSetStore } from '@roentgen/database';
 import {
   ConflictError,
-  EFFICIENTNET_VARIANT_NAMES,
   InvalidInputError,
-  MAX_WEIGHT_SET_NAME_LENGTH,
-  WEIGHT_LIBRARIES,
   newId,
   parseId,
-  parseVariantName,
+  readWebAddress,
+  readWeightSetRequest,
   type Actor,
-  type EfficientNetVariant,
   type InputIssue,
+  type ReadWeightSetRequest,
   type UploadId,
-  type WeightLibrary,
 } from '@roentgen/domain';
 import { answer } from '../../graphql/payload.js';
 import type { Announcer } from '../announcer.js';
@@ -74,19 +71,9 @@ export class ImportWeights {
 
 /** @throws InvalidInputError with everything that is wrong */
 function checkInput(input: ImportWeightsInput) {
-  const name = input.name.trim();
   const [url, catalogueName] = [text(input.url), text(input.catalogueName)];
-  const variant = input.variant == null ? null : parseVariantName(input.variant);
-  const library = input.library == null ? null : (WEIGHT_LIBRARIES.find((known) => known === input.library) ?? null);
-  const issues = [
-    ...nameIssues(name),
-    ...sourceIssues(input.uploadId ?? null, url, catalogueName),
-    ...unknownWord('variant', input.variant, variant, EFFICIENTNET_VARIANT_NAMES),
-    ...unknownWord('library', input.library, library, WEIGHT_LIBRARIES),
-  ];
-  if (input.sha256 != null && !/^[0-9a-f]{64}$/i.test(input.sha256)) {
-    issues.push({ field: 'sha256', message: `"${input.sha256.slice(0, 80)}" is no SHA-256: expected 64 hex digits, or leave it out` });
-  }
+  const { issues: aboutSet, ...set } = readWeightSetRequest(input);
+  const issues = [...aboutSet, ...sourceIssues(input.uploadId ?? null, url, catalogueName)];
   const [first] = issues;
   if (first)
     throw new InvalidInputError(
@@ -94,27 +81,13 @@ function checkInput(input: ImportWeightsInput) {
       issues,
     );
   const uploadId = input.uploadId == null ? null : parseId('upl', input.uploadId, 'uploadId');
-  return { name, uploadId, url, catalogueName, variant, library, sha256: input.sha256?.toLowerCase() ?? null } satisfies Wanted;
+  return { ...set, uploadId, url, catalogueName } satisfies Wanted;
 }
 
-interface Wanted {
-  readonly name: string;
+interface Wanted extends Omit<ReadWeightSetRequest, 'issues'> {
   readonly uploadId: UploadId | null;
   readonly url: string | null;
   readonly catalogueName: string | null;
-  readonly variant: EfficientNetVariant | null;
-  readonly library: WeightLibrary | null;
-  readonly sha256: string | null;
-}
-
-function nameIssues(name: string): InputIssue[] {
-  const issue = (message: string) => [{ field: 'name', message }];
-  if (name === '' || name.length > MAX_WEIGHT_SET_NAME_LENGTH) {
-    return issue(`takes 1 to ${MAX_WEIGHT_SET_NAME_LENGTH} characters, got ${name.length}`);
-  }
-  if (/\p{Cc}/u.test(name)) return issue('contains a control character');
-  // A recipe names weights by name or id.
-  return name.startsWith('wts_') ? issue(`"${name}" looks like an id: choose one that does not begin with wts_`) : [];
 }
 
 function sourceIssues(uploadId: string | null, url: string | null, catalogueName: string | null): InputIssue[] {
@@ -123,12 +96,12 @@ function sourceIssues(uploadId: string | null, url: string | null, catalogueName
     return [{ field: 'uploadId', message: 'is missing, and so are url and catalogueName: name where the file is' }];
   }
   if (url === null) return [];
-  const parsed = URL.canParse(url) ? new URL(url) : null;
-  if (url.length > MAX_URL_LENGTH || parsed === null || !/^https?:$/.test(parsed.protocol)) {
+  const parsed = readWebAddress(url);
+  if (url.length > MAX_URL_LENGTH || parsed === null) {
     return [
       {
         field: 'url',
-        message: `"${url.slice(0, 100)}" is no address of at most ${MAX_URL_LENGTH} characters that begins with http:// or https://`,
+        message: `"${url.slice(0, 100)}" is no address of at most ${MAX_URL_LENGTH} characters that begins with http:// or https://, with two hex digits behind each %`,
       },
     ];
   }
@@ -136,11 +109,6 @@ function sourceIssues(uploadId: string | null, url: string | null, catalogueName
   return parsed.username === '' && parsed.password === ''
     ? []
     : [{ field: 'url', message: 'holds a user or a password: import the file from disk' }];
-}
-
-function unknownWord(field: string, given: string | null | undefined, parsed: string | null, words: readonly string[]): InputIssue[] {
-  if (given == null || parsed !== null) return [];
-  return [{ field, message: `"${given.slice(0, 100)}" is none of ${words.join(', ')}` }];
 }
 
 function text(value: string | null | undefined): string | null {
