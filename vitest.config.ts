@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config';
  * native       beside the code too, but needs libtensorflow and the compiled addon (`*.native.test.ts`)
  * integration  real Postgres, NATS and object store, through packages' public surfaces
  * e2e          the whole system through its public API
+ * faults       the whole system while its parts are killed, stopped and restarted; takes long, and is no part of `npm test`
  */
 /** The package exists twice, as ES module and as CommonJS, and a schema of one is no schema to the other: everybody gets the one that Node gives. */
 const oneGraphql = { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] };
@@ -53,6 +54,18 @@ export default defineConfig({
           ...oneProcessPerFile,
           fileParallelism: false,
           include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/testkit/global-stack.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          name: 'faults',
+          ...oneGraphql,
+          ...oneProcessPerFile,
+          fileParallelism: false,
+          include: ['test/faults/**/*.test.ts'],
           globalSetup: ['test/testkit/global-stack.ts'],
           testTimeout: 600_000,
           hookTimeout: 300_000,

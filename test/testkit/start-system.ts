@@ -10,8 +10,12 @@ import type { ServiceRole } from '@roentgen/protocol';
 export interface SystemOptions {
   /** Worker processes; default 1. */
   readonly workers?: number;
+  /** Coordinator processes; default 1. */
+  readonly coordinators?: number;
   /** Settings on top of the defaults, such as COORDINATOR_WORKER_LOST_MS. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** What only the processes of one role are given, such as another address of the store. */
+  readonly settings?: Readonly<Partial<Record<ServiceRole, Readonly<Record<string, string>>>>>;
 }
 
 /** A Roentgen of its own for one test file: real processes, own schema, subject prefix and bucket on the shared stack. */
@@ -28,7 +32,12 @@ export interface System extends AsyncDisposable {
   readonly healthUrls: ReadonlyMap<string, string>;
   /** What a service logged so far: one object a line. */
   logOf(name: string): Readonly<Record<string, unknown>>[];
-  /** Starts one more and waits until it is ready. */
+  /** What this system stands on, and what is its own there. */
+  readonly parts: Parts;
+  /** The processes of a role that run now. */
+  running(role: ServiceRole): readonly Service[];
+  /** Starts one more and waits until it is ready; a gateway at the address of the first, which has to have ended. */
+  addProcess(role: ServiceRole): Promise<Service>;
   addWorker(): Promise<Service>;
   /** Stops every process; idempotent. */
   close(): Promise<void>;
@@ -45,12 +54,18 @@ export async function startSystem(stack: StackConnections, options: SystemOption
   mkdirSync(join(folder, 'logs'));
   const started: Service[] = [];
   const healthUrls = new Map<string, string>();
-  const start = async (name: string, role: ServiceRole, settings: Readonly<Record<string, string>> = {}) => {
+  const start = async (role: ServiceRole, settings: Readonly<Record<string, string>> = {}) => {
+    const name = nextName(role, started);
     const service = new Service(
       {
         name,
         entryPoint: join(REPOSITORY_ROOT, 'services', role, 'src', 'main.ts'),
-        environment: { ...serviceEnvironment(role, parts, base), ...settings },
+        environment: {
+          ...serviceEnvironment(role, parts, base),
+          ...(role === 'worker' && { WORKER_NAME: name }),
+          ...options.settings?.[role],
+          ...settings,
+        },
         logPath: join(folder, 'logs', `${name}.log`),
         restarts: false,
       },
@@ -62,18 +77,18 @@ export async function startSystem(stack: StackConnections, options: SystemOption
     return { service, ready };
   };
   const close = closeOnce(started, folder);
-  const addWorker = async (): Promise<Service> => {
-    const name = `worker-${started.filter((service) => service.name.startsWith('worker-')).length + 1}`;
-    return (await start(name, 'worker', { WORKER_NAME: name })).service;
-  };
+  const addWorker = async (): Promise<Service> => (await start('worker')).service;
   try {
     const { adminToken, sessionToken } = await runSetup(serviceEnvironment('gateway', parts, base));
-    const [gateway, coordinator, ...workers] = await Promise.all([
-      start('gateway', 'gateway', { GATEWAY_PORT: '0' }),
-      start('coordinator', 'coordinator'),
-      ...Array.from({ length: options.workers ?? 1 }, addWorker),
+    const [gateway, coordinator, ...others] = await Promise.all([
+      start('gateway', { GATEWAY_PORT: '0' }),
+      start('coordinator'),
+      ...Array.from({ length: (options.coordinators ?? 1) - 1 }, () => start('coordinator')),
+      ...Array.from({ length: options.workers ?? 1 }, () => start('worker')),
     ]);
     const url = String(gateway.ready.url);
+    const running = (role: ServiceRole) => started.filter(({ name, pid }) => name.startsWith(role) && pid !== undefined);
+    const port = new URL(url).port;
     const token = adminToken ?? sessionToken;
     return {
       url,
@@ -81,9 +96,12 @@ export async function startSystem(stack: StackConnections, options: SystemOption
       client: new RoentgenClient({ url, token }),
       gateway: gateway.service,
       coordinator: coordinator.service,
-      workers,
+      workers: others.map(({ service }) => service).filter(({ name }) => name.startsWith('worker')),
       healthUrls,
       logOf: (name) => logLines(join(folder, 'logs', `${name}.log`)),
+      parts,
+      running,
+      addProcess: async (role) => (await start(role, role === 'gateway' ? { GATEWAY_PORT: port } : {})).service,
       addWorker,
       close,
       [Symbol.asyncDispose]: close,
@@ -94,10 +112,16 @@ export async function startSystem(stack: StackConnections, options: SystemOption
   }
 }
 
-/** A log has other lines besides: what libraries print. */
+/** A log has other lines besides: what libraries print. The last one may be half written. */
 function logLines(path: string): Readonly<Record<string, unknown>>[] {
-  const lines = readFileSync(path, 'utf8').split('\n');
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
   return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+}
+
+/** `gateway`, `gateway-2`, … and `worker-1`, `worker-2`, …; a name stands for one process and is not given again. */
+function nextName(role: ServiceRole, started: readonly Service[]): string {
+  const nth = started.filter(({ name }) => name.startsWith(role)).length + 1;
+  return role !== 'worker' && nth === 1 ? role : `${role}-${nth}`;
 }
 
 /** Names in the stack that no other system uses; the stack's worker identity may only use buckets that start with `test-`. */
