@@ -1,5 +1,5 @@
 import { ROLE_PERMISSIONS, SERVICE_ROLES } from '@roentgen/protocol';
-import { locateMinio, startStack, type StackConnections } from '@roentgen/local-stack';
+import { locateMinio, startStack, type Stack, type StackConnections, type StackOptions } from '@roentgen/local-stack';
 import type { TestProject } from 'vitest/node';
 
 declare module 'vitest' {
@@ -12,16 +12,21 @@ declare module 'vitest' {
 /** Buckets that the worker's store identity may use. Each test file takes its own bucket, database schema and subject prefix. */
 export const TEST_BUCKET_PATTERN = 'test-*';
 
-/** One ephemeral stack per project and run; test files share it. `TEST_STORE=minio` takes MinIO where there is one, else SeaweedFS is the store. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+/** Empty parts with the users that tests know. `TEST_STORE=minio` takes MinIO where there is one, else SeaweedFS is the store. */
+export function startTestStack(kind: Pick<StackOptions, 'profile' | 'dataDirectory'> = { profile: 'ephemeral' }): Promise<Stack> {
   const minioBin = process.env.TEST_STORE === 'minio' ? locateMinio(process.env) : undefined;
-  const stack = await startStack({
-    profile: 'ephemeral',
+  return startStack({
+    ...kind,
     natsUsers: [...SERVICE_ROLES.map((name) => ({ name, permissions: ROLE_PERMISSIONS[name] })), { name: 'admin' }],
     bucket: TEST_BUCKET_PATTERN,
     ...(minioBin === undefined ? {} : { minioBin }),
     onPartExit: (part, reason) => console.error(`test stack: ${part} ${reason}`),
   });
+}
+
+/** One ephemeral stack per project and run; test files share it. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const stack = await startTestStack();
   const { postgres, nats, store } = stack;
   project.provide('stack', { postgres, nats, store });
   return () => stack.stop();

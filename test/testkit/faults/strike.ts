@@ -53,14 +53,20 @@ function holdOf(phase: Phase, system: FaultSystem): HoldOptions | null {
   }
 }
 
-/** Trains a run, with one fault on the way, to its end; the system is then as many processes as before. */
-export async function trainThrough(system: FaultSystem, strike: Strike): Promise<WatchedRun> {
-  const hold = holdOf(strike.phase, system);
+/** Starts a run and returns when it has come to the phase; its worker goes on when `release` is called. */
+export async function trainUntil(system: FaultSystem, phase: Phase): Promise<{ run: WatchedRun; release: () => void }> {
+  const hold = holdOf(phase, system);
   const held = hold === null ? null : system.gate.hold(hold);
   const run = await system.train(RECIPE);
   await run.until('a worker', () => run.count('ATTEMPT_ASSIGNED') > 0);
-  if (held === null) await run.until('step 2', (events) => events.some((event) => event.kind === 'STEP_COMMITTED' && event.step === 2));
-  const release = held === null ? () => undefined : (await within(held, `${strike.phase} of ${run.id}`, run)).release;
+  if (held !== null) return { run, release: (await within(held, `${phase} of ${run.id}`, run)).release };
+  await run.until('step 2', (events) => events.some((event) => event.kind === 'STEP_COMMITTED' && event.step === 2));
+  return { run, release: () => undefined };
+}
+
+/** Trains a run, with one fault on the way, to its end; the system is then as many processes as before. */
+export async function trainThrough(system: FaultSystem, strike: Strike): Promise<WatchedRun> {
+  const { run, release } = await trainUntil(system, strike.phase);
   const struck = await targetOf(system, strike.target, run);
   const restored = inflict(system, strike, struck, run, release);
   await Promise.all([restored, run.ended()]);

@@ -1,0 +1,55 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Stack } from '@roentgen/local-stack';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { EVENTUALLY, FaultSystem, type Outcome } from '../testkit/faults/fault-system.js';
+import { expectSameOutcome } from '../testkit/faults/same-outcome.js';
+import { expectFelt, RECIPE, trainThrough, trainUntil, type Strike } from '../testkit/faults/strike.js';
+import { startTestStack } from '../testkit/global-stack.js';
+
+let folder: string;
+let stack: Stack;
+let system: FaultSystem;
+let calm: Outcome;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'roentgen-faults-'));
+  stack = await startTestStack({ profile: 'durable', dataDirectory: folder });
+  system = await FaultSystem.start(stack);
+  const run = await system.train(RECIPE);
+  await run.ended();
+  calm = await system.outcome(run);
+});
+afterAll(async () => {
+  await system.close();
+  await stack.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** One for each mechanism; the others are in test/faults. */
+const STRIKES: readonly (readonly [string, Strike])[] = [
+  ['whose worker is killed while it sends a checkpoint', { target: 'worker', fault: 'SIGKILL', phase: 'checkpoint upload' }],
+  ['whose worker is stopped, taken for lost, and comes back', { target: 'worker', fault: 'SIGSTOP', phase: 'step' }],
+  ['whose worker is shut down in mid-epoch', { target: 'worker', fault: 'SIGTERM', phase: 'step' }],
+  ['whose coordinator is stopped, replaced, and comes back', { target: 'coordinator', fault: 'SIGSTOP', phase: 'evaluation' }],
+  ['whose watchers lose the gateway', { target: 'gateway', fault: 'SIGKILL', phase: 'loading' }],
+];
+
+describe('ends with the same bits, numbers and predictions as one that was left alone: a run', () => {
+  test.each(STRIKES)('%s', async (_name, strike) => {
+    const run = await trainThrough(system, strike);
+    await expectFelt(system, run, strike);
+    await expectSameOutcome(system, run, calm, strike.target === 'worker' && strike.fault !== 'SIGTERM' ? 1 : 0);
+  });
+
+  test('in which database, broker and store are killed and started again', async () => {
+    const { run, release } = await trainUntil(system, 'checkpoint upload');
+    for (const part of stack.processes()) await part.kill('SIGKILL');
+    release();
+    for (const part of stack.processes()) await vi.waitFor(() => part.restart(), EVENTUALLY);
+    await run.ended();
+    await expectSameOutcome(system, run, calm, 1);
+    expect(run.count('RUN_SUCCEEDED')).toBe(1);
+  });
+});
