@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PartName, Stack } from '@roentgen/local-stack';
 import { afterAll, beforeAll, describe, test, vi } from 'vitest';
 import { EVENTUALLY, FaultSystem, type Outcome } from '../testkit/faults/fault-system.js';
-import { expectSameOutcome } from '../testkit/faults/same-outcome.js';
+import { expectNoOrphans, expectSameOutcome } from '../testkit/faults/same-outcome.js';
 import { RECIPE, trainUntil, type Phase } from '../testkit/faults/strike.js';
 import { startTestStack } from '../testkit/global-stack.js';
 
@@ -50,4 +50,8 @@ describe('a run is the same to the last bit', () => {
     await run.ended();
     await expectSameOutcome(system, run, calm, 1);
   });
+});
+
+test('what was left behind in the store goes, and nothing else', async () => {
+  await expectNoOrphans(system);
 });

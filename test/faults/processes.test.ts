@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { FaultSystem, type Outcome } from '../testkit/faults/fault-system.js';
 import { brokenInvariants, ROW_INVARIANTS } from '../testkit/faults/row-invariants.js';
-import { expectSameOutcome } from '../testkit/faults/same-outcome.js';
+import { expectNoOrphans, expectSameOutcome } from '../testkit/faults/same-outcome.js';
 import { expectFelt, FAULTS, PHASES, RECIPE, TARGETS, trainThrough } from '../testkit/faults/strike.js';
 
 let system: FaultSystem;
@@ -25,6 +25,10 @@ describe('a run is the same to the last bit, and nothing is left lying about', (
     await expectFelt(system, run, strike);
     await expectSameOutcome(system, run, calm, strike.target === 'worker' && strike.fault !== 'SIGTERM' ? 1 : 0);
   });
+});
+
+test('what was left behind in the store goes, and nothing else', async () => {
+  await expectNoOrphans(system);
 });
 
 test.each(ROW_INVARIANTS)('the rule can be broken: $rule', async ({ rule, breakIt }) => {

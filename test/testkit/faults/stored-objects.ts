@@ -5,8 +5,10 @@ import { Client } from 'minio';
 import { z } from 'zod';
 
 export interface StoredObjects {
-  /** Keys that no row knows, those of uploads in parts that were not completed among them. */
+  /** Keys that no row knows. */
   readonly orphans: string[];
+  /** Keys of uploads in parts that were not completed. */
+  readonly incomplete: string[];
   /** Keys that a row knows and that are not there. */
   readonly missing: string[];
 }
@@ -37,7 +39,8 @@ export async function compareObjectsWithRows(database: Queryable, store: Parts['
   const { stored, incomplete } = await listed(store);
   const there = new Set(stored);
   return {
-    orphans: [...stored, ...incomplete].filter((key) => !keys.has(key)).sort(),
+    orphans: stored.filter((key) => !keys.has(key)).sort(),
+    incomplete: incomplete.sort(),
     missing: known.filter(({ key, needed }) => needed && !there.has(key)).map(({ key }) => key),
   };
 }
