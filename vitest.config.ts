@@ -20,7 +20,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           ...oneGraphql,
-          include: ['{packages,services}/*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/{testkit,benchmark,parity}/**/*.test.ts'],
+          include: ['{packages,services}/*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/{testkit,benchmark,parity,soak}/**/*.test.ts'],
           exclude: ['**/*.native.test.ts', '**/node_modules/**'],
           testTimeout: 20_000,
         },

@@ -1,5 +1,6 @@
 import { workers } from '@roentgen/client';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { computeProcessOf } from '../testkit/faults/footprint.js';
 import { FaultSystem, named, signalAll, type Outcome } from '../testkit/faults/fault-system.js';
 import { expectNoOrphans, expectSameOutcome } from '../testkit/faults/same-outcome.js';
 import { RECIPE } from '../testkit/faults/strike.js';
@@ -138,7 +139,7 @@ test('whose compute process is killed', async () => {
   const held = heldAt(stepsPerEpoch + 4);
   const run = await system.train(EVERYTHING);
   await held;
-  process.kill(await system.computeProcessOf(system.workerOf(run)), 'SIGKILL');
+  process.kill(computeProcessOf(system.workerOf(run)), 'SIGKILL');
   await run.ended();
   expect(run.events.find((event) => event.kind === 'ATTEMPT_FAILED')?.failureCode).toBe('COMPUTE_PROCESS_DIED');
   await expectSameOutcome(system, run, calm, 1);

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Service } from '@roentgen/cli';
 import {
   downloadCsv,
@@ -118,13 +117,6 @@ export class FaultSystem {
   /** The process that works on the run; its supervisor. */
   workerOf(run: WatchedRun): Service {
     return named(this.system.running('worker'), run.workerName);
-  }
-
-  /** The process in which a worker computes; the worker's own is its supervisor. */
-  async computeProcessOf({ name, pid }: Service): Promise<number> {
-    const [child] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ').map(Number);
-    if (child === undefined || child === 0) throw new Error(`${name} has no compute process now`);
-    return child;
   }
 
   /** The process that owns the run; null where nobody does. */

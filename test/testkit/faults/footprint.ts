@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { Service } from '@roentgen/cli';
 
 /** What a process holds at one moment, as the kernel counts it. */
 export interface Footprint {
@@ -30,7 +31,9 @@ function targetOf(pid: number, handle: string): string {
   }
 }
 
-/** The middle of the values: one that was taken in a bad moment does not count. */
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+/** The process in which a worker computes; the worker's own is its supervisor. */
+export function computeProcessOf({ name, pid }: Service): number {
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+  if (child === undefined || child === 0) throw new Error(`${name} has no compute process now`);
+  return child;
 }
