@@ -129,6 +129,10 @@ test('a subscriber that is ahead of a restored log is told so, now and when it c
     value: { errors: [{ message: expect.stringContaining('lies ahead'), extensions: { code: 'INVALID_INPUT' } }] },
   });
   expect(await subscribe(run, run.runId).take(1)).toEqual([1]);
+  const ahead = `{ trainingRunEvents(runId: "${run.runId}", afterSequence: 3) { sequence } }`;
+  expect((await harness().raw(run, ahead)).body.errors).toMatchObject([
+    { message: expect.stringContaining('begin with 0'), extensions: { code: 'INVALID_INPUT' } },
+  ]);
 });
 
 test('a client that leaves while nothing happens leaves nothing behind', async () => {
