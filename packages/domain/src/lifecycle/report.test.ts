@@ -16,7 +16,18 @@ const facts = (...numbers: number[]) => numbers.map((number) => fact(idOf(number
 function stateIn(status: RunStatus): RunState {
   const held = { attemptId, number: 2, generation: 1, token: 't', workerId, workerName: 'w' };
   const attempt = { ...held, phase: 'RUNNING' as const, startStep: 0, lastStep: 3, progressed: false };
-  return { runId, status, generation: 1, owner: newId('crd'), attempt, ended: [], attemptCount: 2, highestStep: 3, checkpointStep: 2 };
+  return {
+    runId,
+    status,
+    generation: 1,
+    owner: newId('crd'),
+    attempt,
+    ended: [],
+    attemptCount: 2,
+    highestStep: 3,
+    checkpointStep: 2,
+    forkedAtStep: null,
+  };
 }
 const report = (events: readonly RunEventInput[], known: readonly string[], status: RunStatus = 'RUNNING') =>
   decideReport(stateIn(status), fence, events, new Set(known), limits);
