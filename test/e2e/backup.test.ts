@@ -24,7 +24,7 @@ import { importFiles, SPLIT } from '../testkit/import-files.js';
 import { syntheticDataset } from '../testkit/seed.js';
 import { ownParts, startSystem, type System } from '../testkit/start-system.js';
 
-const RECIPE = { variant: 'B0', imageSizePx: 32, globalBatchSize: 8, microBatchSize: 8, seed: 3 } as const;
+const RECIPE = { variant: 'LITE0', imageSizePx: 32, globalBatchSize: 8, microBatchSize: 8, seed: 3 } as const;
 const EPOCHS = 3;
 /** As docs/backup.md says: the janitor is off from before a backup to after it, and after a restore. */
 const environment = { WORKER_INTRA_OP_THREADS: '1', COORDINATOR_WORKER_LOST_MS: '2000', COORDINATOR_JANITOR: 'off' };
