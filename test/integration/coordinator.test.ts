@@ -20,14 +20,16 @@ test('a queued run goes to an idle worker, its events become rows, and its end m
   const offer = await worker.nextOffer();
   expect(offer).toMatchObject({ runId, attemptNumber: 1, recipe: { variant: 'B0' }, resumeFrom: null });
 
+  const begun = worker.fact(offer, 'RUN_STARTED', { step: 0, metrics: [metric('run/total-steps', 3)] });
   const steps = [1, 2, 3].map((step) =>
     worker.fact(offer, 'STEP_COMMITTED', { step, epoch: 1, metrics: [metric('train/loss', step === 2 ? Number.NaN : 1 / step)] }),
   );
-  await worker.report(offer, worker.fact(offer, 'RUN_STARTED', { step: 0, metrics: [metric('run/total-steps', 3)] }), ...steps);
+  await worker.report(offer, begun, ...steps);
   expect(await status(runId)).toBe('RUNNING');
   await worker.report(offer, ...steps); // the answer got lost: sent again
+  const saved = worker.fact(offer, 'CHECKPOINT_SAVED', { step: 3, epoch: 1, checkpoint: checkpointAt(3, 1) });
   const last = worker.fact(offer, 'RUN_SUCCEEDED', { step: 3, epoch: 1 });
-  await worker.report(offer, worker.fact(offer, 'CHECKPOINT_SAVED', { step: 3, epoch: 1, checkpoint: checkpointAt(3, 1) }), last);
+  await worker.report(offer, saved, last);
   expect(await worker.report(offer, last)).toBe(1); // also the last one may be asked about again
 
   expect(await kinds(runId)).toEqual([

@@ -1,6 +1,6 @@
 import { CloseCode, type Client } from 'graphql-ws';
 import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
-import { newId, type RunEvent, type RunId } from '@roentgen/domain';
+import { newId, uuidOf, type RunEvent, type RunId } from '@roentgen/domain';
 import { Gateway } from '@roentgen/gateway';
 import { silentLogger } from '@roentgen/logger';
 import { Bus } from '@roentgen/messaging';
@@ -112,6 +112,27 @@ test('the stream ends with the run, and is over at once for a run that has ended
   expect(await whole.take(2)).toEqual([1, 2]);
   expect((await whole.next()).done).toBe(true);
   expect((await subscribe(run, run.runId, 2).next()).done).toBe(true);
+});
+
+test('a subscriber that is ahead of a restored log is told so, now and when it comes again', async () => {
+  const run = await harness().makeRun();
+  await harness().appendEvents(run.runId, ['e1', 'e2', 'e3']);
+  const { take, next } = subscribe(run, run.runId);
+  expect(await take(3)).toEqual([1, 2, 3]);
+  const { database } = harness();
+  await database.transaction('restore', async (tx) => {
+    await tx.query('events', 'delete from run_events where run_id = $1 and sequence > 1', [uuidOf(run.runId)]);
+    await tx.query('head', 'update training_runs set head_sequence = 1 where id = $1', [uuidOf(run.runId)]);
+  });
+  await expect(next()).rejects.toMatchObject([{ message: expect.stringContaining('afterSequence 0'), extensions: { code: 'CONFLICT' } }]);
+  await expect(subscribe(run, run.runId, 3).next()).resolves.toMatchObject({
+    value: { errors: [{ message: expect.stringContaining('lies ahead'), extensions: { code: 'INVALID_INPUT' } }] },
+  });
+  expect(await subscribe(run, run.runId).take(1)).toEqual([1]);
+  const ahead = `{ trainingRunEvents(runId: "${run.runId}", afterSequence: 3) { sequence } }`;
+  expect((await harness().raw(run, ahead)).body.errors).toMatchObject([
+    { message: expect.stringContaining('begin with 0'), extensions: { code: 'INVALID_INPUT' } },
+  ]);
 });
 
 test('a client that leaves while nothing happens leaves nothing behind', async () => {

@@ -58,7 +58,7 @@ test('a pass over everything is begun once an interval, whoever asks', async () 
   await Promise.all(Array.from({ length: 5 }, () => harness.passes.beginAutomatic('DRY_RUN', 3_600_000)));
   const open = () => harness.sql('select id, mode from janitor_passes where project_id is null');
   expect(await open()).toHaveLength(1);
-  const janitor = harness.janitor();
+  const janitor = harness.janitor({ intervalMs: 3_600_000 });
   await vi.waitFor(async () => {
     await janitor.turn();
     expect(await harness.sql(`select from janitor_passes where status in ('QUEUED', 'RUNNING')`)).toEqual([]);
@@ -69,6 +69,26 @@ test('a pass over everything is begun once an interval, whoever asks', async () 
   await harness.passes.beginAutomatic('DELETE', 3_600_000);
   expect(await open()).toHaveLength(2);
 });
+
+test.each([{ intervalMs: 0 }, { intervalMs: 3_600_000, automaticMode: 'DRY_RUN' as const }])(
+  'a pass that deletes and is under way when the janitor is switched to %o removes nothing more',
+  async (options) => {
+    await harness.sql('delete from janitor_passes');
+    const seeded = await harness.project();
+    const { keys } = await harness.run(seeded, [1, 2, 3, 4, 5]);
+    await harness.passes.beginAutomatic('DELETE', 3_600_000);
+    const before = newId('crd');
+    expect(await harness.passes.claim(before, 60_000)).not.toBeNull();
+    await harness.passes.release(before);
+    await harness.janitor(options).turn();
+    expect(await harness.sql('select status, error_message from janitor_passes')).toEqual([
+      { status: 'FAILED', error_message: expect.stringContaining('COORDINATOR_JANITOR') },
+    ]);
+    for (const key of keys) expect(await harness.store.stat(key)).not.toBeNull();
+    // Whoever asks for one gets it all the same.
+    expect((await harness.pass(seeded, 'DELETE', harness.janitor(options))).findings).not.toEqual([]);
+  },
+);
 
 test('a pass that cannot be made ends with the reason; one whose store is away waits and goes on', async () => {
   const seeded = await harness.project();

@@ -117,7 +117,7 @@ describe('objects that no row refers to', () => {
     await harness.passes.beginAutomatic('DELETE', 1_000);
     const [row] = await sql('select id from janitor_passes where project_id is null order by created_at desc limit 1');
     const id = (row as { id: string }).id;
-    await harness.turns(`jan_${id.replaceAll('-', '')}`, harness.janitor({ graceMs: 3_600_000 }));
+    await harness.turns(`jan_${id.replaceAll('-', '')}`, harness.janitor({ graceMs: 3_600_000, intervalMs: 3_600_000 }));
     expect(await sql(`select kind, action from janitor_findings where pass_id = $1 and object_key = $2`, id, key)).toEqual([
       { kind: 'FOREIGN', action: 'REPORT' },
     ]);

@@ -1,4 +1,4 @@
-import { newId, type RunEventInput, type WorkerId, type WorkerRuntime } from '@roentgen/domain';
+import { newId, type AttemptId, type RunEventInput, type WorkerId, type WorkerRuntime } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { Bus } from '@roentgen/messaging';
 import { AttemptOffer, AttemptStop, RecordEvents, WorkerHeartbeat, type HeldAttempt } from '@roentgen/protocol';
@@ -25,7 +25,8 @@ export class ScriptedWorker {
   private readonly offers: Offer[] = [];
   private readonly waiting: ((offer: Offer) => void)[] = [];
   private timer: NodeJS.Timeout | undefined;
-  private eventCount = 0;
+  /** Facts stated so far, by attempt: each attempt numbers its own. */
+  private readonly stated = new Map<AttemptId, number>();
 
   private constructor(
     readonly bus: Bus,
@@ -66,8 +67,10 @@ export class ScriptedWorker {
 
   /** A fact about the attempt; the same object sent twice is the same fact. */
   fact(offer: Offer, kind: RunEventInput['kind'], rest: Partial<RunEventInput> = {}): RunEventInput {
+    const number = (this.stated.get(offer.attemptId) ?? 0) + 1;
+    this.stated.set(offer.attemptId, number);
     return {
-      eventId: `${offer.attemptId}/${this.workerId}/${++this.eventCount}`,
+      eventId: `${offer.attemptId}/${this.workerId}/${number}`,
       kind,
       occurredAt: new Date().toISOString(),
       attemptId: offer.attemptId,
@@ -124,7 +127,7 @@ export class ScriptedWorker {
       state: this.held === null ? 'IDLE' : 'TRAINING',
       holding: this.held,
       chunks: this.chunks,
-      progressCounter: this.eventCount,
+      progressCounter: [...this.stated.values()].reduce((sum, count) => sum + count, 0),
       startedAt: new Date(0).toISOString(),
       residentBytes: 0,
       runtime: this.runtime,

@@ -12,6 +12,8 @@ export interface SystemOptions {
   readonly workers?: number;
   /** Coordinator processes; default 1. */
   readonly coordinators?: number;
+  /** Database schema, subjects and bucket; default: new ones. */
+  readonly parts?: Parts;
   /** Settings on top of the defaults, such as COORDINATOR_WORKER_LOST_MS. */
   readonly environment?: Readonly<Record<string, string>>;
   /** What only the processes of one role are given, such as another address of the store. */
@@ -48,7 +50,7 @@ const QUICK = { COORDINATOR_TICK_MS: '100', WORKER_HEARTBEAT_MS: '250', WORKER_S
 
 /** Starts gateway, coordinator and workers and returns when all of them are ready. Processes that end by themselves stay ended. */
 export async function startSystem(stack: StackConnections, options: SystemOptions = {}): Promise<System> {
-  const parts = ownParts(stack);
+  const parts = options.parts ?? ownParts(stack);
   const base = { ...process.env, LOG_LEVEL: 'debug', ...QUICK, ...options.environment };
   const folder = mkdtempSync(join(tmpdir(), 'roentgen-system-'));
   mkdirSync(join(folder, 'logs'));
@@ -125,7 +127,7 @@ function nextName(role: ServiceRole, started: readonly Service[]): string {
 }
 
 /** Names in the stack that no other system uses; the stack's worker identity may only use buckets that start with `test-`. */
-function ownParts({ postgres, nats, store }: StackConnections): Parts {
+export function ownParts({ postgres, nats, store }: StackConnections): Parts {
   const name = randomBytes(4).toString('hex');
   const userOf = (role: ServiceRole) => nats.users[role] ?? { user: '', password: '' };
   return {

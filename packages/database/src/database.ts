@@ -1,9 +1,8 @@
-import { readFile, readdir } from 'node:fs/promises';
 import pg from 'pg';
 import { UnavailableError, coerceError } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import { translateError } from './errors.js';
-import { migrate, type Migration } from './migrate.js';
+import { assertMigrated, migrate, shippedMigrations, type Migration } from './migrate.js';
 import { quoteIdentifier } from './sql.js';
 
 export interface DatabaseOptions {
@@ -28,7 +27,6 @@ pg.types.setTypeParser(pg.types.builtins.INT8, (text) => {
 // RFC 3339 in UTC, as the API gives it.
 pg.types.setTypeParser(pg.types.builtins.TIMESTAMPTZ, (text) => new Date(text).toISOString());
 
-const MIGRATIONS = new URL('../migrations/', import.meta.url);
 const RETRY_PAUSE_MS = 250;
 /** Nobody waits for ever: not for a lock, not for a statement, and not for the locks of a process that was stopped in its transaction. */
 const SESSION_SETTINGS = '-c timezone=UTC -c lock_timeout=30s -c statement_timeout=120s -c idle_in_transaction_session_timeout=60s';
@@ -59,6 +57,22 @@ export class Database implements Queryable {
     return database;
   }
 
+  /**
+   * Like `connect`, for services: nothing is read or written in a schema that is not exactly this version's.
+   * @throws UnavailableError, MigrationMismatchError
+   */
+  static async open(options: DatabaseOptions, logger: Logger): Promise<Database> {
+    const database = await Database.connect(options, logger);
+    try {
+      const migrations = await shippedMigrations();
+      await database.withClient((client) => assertMigrated(client, options.schema, migrations));
+      return database;
+    } catch (thrown) {
+      await database.close();
+      throw thrown;
+    }
+  }
+
   /** @throws UnavailableError when the server is away */
   async query(name: string, sql: string, parameters: readonly unknown[] = []): Promise<unknown[]> {
     try {
@@ -84,13 +98,13 @@ export class Database implements Queryable {
     });
   }
 
-  /** Brings the schema up to this version of the code; safe on parallel starts. Returns the names of the migrations it ran. */
-  async migrate(): Promise<string[]> {
-    const names = (await readdir(MIGRATIONS)).filter((name) => name.endsWith('.sql')).sort();
-    const migrations: Migration[] = await Promise.all(
-      names.map(async (name) => ({ name, sql: await readFile(new URL(name, MIGRATIONS), 'utf8') })),
-    );
-    const ran = await this.withClient((client) => migrate(client, this.schema, migrations));
+  /**
+   * Brings the schema up to this version of the code, or to that of the migrations given; safe on parallel starts. Returns the names of those it ran.
+   * @throws MigrationMismatchError when the schema has others than these
+   */
+  async migrate(migrations?: readonly Migration[]): Promise<string[]> {
+    const all = migrations ?? (await shippedMigrations());
+    const ran = await this.withClient((client) => migrate(client, this.schema, all));
     if (ran.length > 0) this.logger.info({ migrations: ran, schema: this.schema }, 'database migrated');
     return ran;
   }

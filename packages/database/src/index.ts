@@ -1,6 +1,6 @@
 export * from './database.js';
 export { ObjectInRemovalError } from './errors.js';
-export { MigrationMismatchError } from './migrate.js';
+export { MigrationMismatchError, shippedMigrations, type Migration } from './migrate.js';
 export * from './chunk-store.js';
 export * from './chunk-work-store.js';
 export * from './event-store.js';

@@ -67,13 +67,13 @@ export interface Observed {
 const JANITOR_LEASE_MS = 60_000;
 const JANITOR_LIMITS = { pageSize: 1_000, maxFindings: 100_000 };
 
-/** Puts the coordinator together; waits for Postgres, NATS and the store. @throws UnavailableError naming the part that is not there */
+/** Puts the coordinator together; waits for Postgres, NATS and the store. @throws UnavailableError naming the part that is not there, MigrationMismatchError */
 export async function createContext(config: CoordinatorConfig): Promise<CoordinatorContext> {
   const id = newId('crd');
   const logger = createLogger('coordinator', config.logLevel).child({ coordinatorId: id });
   const clock = systemClock;
   const { startupTimeoutMs } = config;
-  const database = await Database.connect({ ...config.postgres, startupTimeoutMs }, logger);
+  const database = await Database.open({ ...config.postgres, startupTimeoutMs }, logger);
   const bus = await Bus.connect({ ...config.nats, role: 'coordinator', name: id, startupTimeoutMs }, logger);
   const objects = await S3ObjectStore.connect({ ...config.store, startupTimeoutMs }, logger);
 

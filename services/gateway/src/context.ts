@@ -95,7 +95,7 @@ export interface GatewayContext extends GatewayParts {
 export async function connectParts(config: GatewayConfig, overrides: Partial<GatewayParts> = {}): Promise<GatewayParts> {
   const { startupTimeoutMs } = config;
   const logger = overrides.logger ?? createLogger('gateway', config.logLevel);
-  const database = overrides.database ?? (await Database.connect({ ...config.postgres, startupTimeoutMs }, logger));
+  const database = overrides.database ?? (await Database.open({ ...config.postgres, startupTimeoutMs }, logger));
   let bus = overrides.bus;
   try {
     bus ??= await Bus.connect({ ...config.nats, role: 'gateway', name: 'gateway', startupTimeoutMs }, logger);

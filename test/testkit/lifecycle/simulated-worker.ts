@@ -16,6 +16,8 @@ interface Work {
   started: boolean;
   over: boolean;
   stop: Stop['reason'] | null;
+  /** Facts stated so far. */
+  stated: number;
   readonly outbox: RunEventInput[];
 }
 
@@ -28,7 +30,6 @@ export class SimulatedWorker {
   readonly confirmed: { runId: string; eventId: string }[] = [];
   private work: Work | null = null;
   private sending = false;
-  private eventCount = 0;
 
   constructor(readonly name: string) {}
 
@@ -59,7 +60,7 @@ export class SimulatedWorker {
     if (this.work?.held.attemptId === attemptId) return { accepted: true, reason: null };
     if (this.work !== null) return { accepted: false, reason: 'BUSY' };
     const step = offer.resumeFrom === null ? 0 : Number(offer.resumeFrom.objectKey);
-    this.work = { held: { runId, attemptId, generation, token }, step, started: false, over: false, stop: null, outbox: [] };
+    this.work = { held: { runId, attemptId, generation, token }, step, started: false, over: false, stop: null, stated: 0, outbox: [] };
     return { accepted: true, reason: null };
   }
 
@@ -129,7 +130,7 @@ export class SimulatedWorker {
     const { step } = work;
     const bytes = { objectKey: String(step), sha256: 'c'.repeat(64), bytes: 1 };
     const checkpoint = kind === 'CHECKPOINT_SAVED' ? { checkpointId: newId('ckp'), epoch: 1, step, ...bytes } : null;
-    const eventId = `${work.held.attemptId}/${this.workerId}/${++this.eventCount}`;
+    const eventId = `${work.held.attemptId}/${this.workerId}/${++work.stated}`;
     work.outbox.push(
       RunEventInputSchema.parse({ eventId, kind, step, epoch: 1, checkpoint, occurredAt: new Date(0).toISOString(), ...rest }),
     );

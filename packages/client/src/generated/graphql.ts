@@ -142,6 +142,7 @@ export type FailureCause =
   | 'CONFIG_ERROR'
   | 'DATA_ERROR'
   | 'DEVICE_ERROR'
+  | 'FACTS_LOST'
   | 'INTERNAL'
   | 'NON_FINITE'
   | 'OUT_OF_MEMORY'

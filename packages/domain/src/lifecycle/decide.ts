@@ -28,29 +28,6 @@ export function decide(state: RunState, input: RunInput, limits: RetryLimits): D
   }
 }
 
-/**
- * A batch of facts, in order: all of them or none. `known`: ids of those in the log already, which change nothing, whoever sends them: the answer to
- * a batch that ended the attempt can get lost, and the worker must hear that all is well.
- */
-export function decideReport(
-  state: RunState,
-  fence: AttemptFence,
-  facts: readonly RunEventInput[],
-  known: ReadonlySet<string>,
-  limits: RetryLimits,
-): Decision {
-  let whole: Extract<Decision, { ok: true }> = { ok: true, state, changes: [], events: [] };
-  const seen = new Set(known);
-  for (const fact of facts) {
-    if (seen.has(fact.eventId)) continue;
-    seen.add(fact.eventId);
-    const next = decide(whole.state, { kind: 'FACT', fence, fact }, limits);
-    if (!next.ok) return next;
-    whole = { ok: true, state: next.state, changes: [...whole.changes, ...next.changes], events: [...whole.events, ...next.events] };
-  }
-  return whole;
-}
-
 function owns(state: RunState, by: RunOwner): boolean {
   return state.owner === by.coordinator && state.generation === by.generation;
 }
@@ -133,18 +110,26 @@ function decideAbandoned(state: RunState): Decision {
 }
 
 function decideFact(state: RunState, { fence, fact }: Extract<RunInput, { kind: 'FACT' }>, limits: RetryLimits): Decision {
-  const { attempt } = state;
-  const isOwn =
-    attempt?.attemptId === fence.attemptId &&
-    attempt.generation === fence.generation &&
-    attempt.token === fence.token &&
-    state.runId === fence.runId;
-  if (attempt === null || !isOwn)
-    return stale(`Attempt ${fence.attemptId} of ${fence.runId} (${state.status}) has ended or is another's: drop it.`);
+  const attempt = heldWith(state, fence);
+  if (attempt === null) return notHeld(state, fence);
   const next = new Transition(state);
   // Facts of the end carry the step at which it came.
   if (fact.step !== null) next.advance(attempt, fact.step);
   return applyFact(next, next.state.attempt ?? attempt, fact, limits);
+}
+
+/** The attempt that is under way, where the fence is its own. */
+export function heldWith({ runId, attempt }: RunState, fence: AttemptFence): LiveAttemptState | null {
+  const isOwn =
+    attempt?.attemptId === fence.attemptId &&
+    attempt.generation === fence.generation &&
+    attempt.token === fence.token &&
+    runId === fence.runId;
+  return isOwn ? attempt : null;
+}
+
+export function notHeld({ status }: RunState, { attemptId, runId }: AttemptFence): Decision {
+  return stale(`Attempt ${attemptId} of ${runId} (${status}) has ended or is another's: drop it.`);
 }
 
 function applyFact(next: Transition, attempt: LiveAttemptState, fact: RunEventInput, limits: RetryLimits): Decision {
@@ -219,7 +204,7 @@ function applyPause(next: Transition, attempt: LiveAttemptState, fact: RunEventI
 }
 
 /** Ends the attempt, then the run or another try, by the rules. */
-function failAttempt(
+export function failAttempt(
   next: Transition,
   attempt: LiveAttemptState,
   status: 'FAILED' | 'LOST',

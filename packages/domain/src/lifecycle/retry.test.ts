@@ -28,6 +28,7 @@ describe('what a run gets after a failure', () => {
     ['WORKER_LOST', 2],
     ['COMPUTE_PROCESS_DIED', 2],
     ['STORE_AWAY', Infinity],
+    ['FACTS_LOST', Infinity],
     ['WORKER_DRAINED', Infinity],
   ])('%s: %d further tries when none gets anywhere', (cause, tries) => {
     const first = Math.min(tries, 50) + 1;

@@ -136,7 +136,14 @@ export type EventDraft =
     };
 
 export type Decision =
-  | { readonly ok: true; readonly state: RunState; readonly changes: readonly RunChange[]; readonly events: readonly EventDraft[] }
+  | {
+      readonly ok: true;
+      readonly state: RunState;
+      readonly changes: readonly RunChange[];
+      readonly events: readonly EventDraft[];
+      /** What was reported was not taken, and this is to be written all the same: why whoever sent it has to stop. */
+      readonly refused?: string;
+    }
   /** STALE: whoever asks does not own the run or the attempt (any more). CONFLICT: it cannot be done in this state. Nothing changes. */
   | { readonly ok: false; readonly reason: 'STALE' | 'CONFLICT'; readonly message: string };
 

@@ -88,6 +88,11 @@ export class Transition {
     this.events.push({ fact: { ...fact, attemptId: attempt.attemptId, workerId: attempt.workerId, status } });
   }
 
+  /** Like `done`; whoever asked for something else hears that it was not taken. */
+  refuse(why: string): Decision {
+    return { ok: true, state: this.current, changes: this.changes, events: this.events, refused: why };
+  }
+
   done(): Decision {
     return { ok: true, state: this.current, changes: this.changes, events: this.events };
   }

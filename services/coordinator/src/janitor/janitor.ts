@@ -35,6 +35,7 @@ export class Janitor {
     await this.beginAutomatic();
     const pass = await passes.claim(id, options.leaseMs);
     if (pass === null) return;
+    if (this.isSwitchedOff(pass)) return await this.end(pass, 'ended by COORDINATOR_JANITOR, which allows no such pass now');
     try {
       const endMs = clock.now().getTime() + TURN_MS;
       for (let at: HeldPass | null = pass; at !== null && clock.now().getTime() < endMs;) at = await this.step(at);
@@ -46,15 +47,24 @@ export class Janitor {
       const error = coerceError(thrown);
       if (error instanceof RoentgenError && error.code === 'UNAVAILABLE') throw error;
       logger.error({ err: error, passId: pass.passId }, 'janitor pass failed');
-      await inPass(this.parts, pass, 'fail_janitor_pass', (tx) =>
-        passes.finish(tx, pass.passId, { truncated: false, errorMessage: error.message }),
-      );
+      await this.end(pass, error.message);
     }
   }
 
   /** Lets another coordinator go on at once with what this one was at. */
   async release(): Promise<void> {
     await this.parts.passes.release(this.parts.id);
+  }
+
+  /** One that nobody asked for, from before the setting was changed, or in a database that was restored: it would remove what shall stay for now. */
+  private isSwitchedOff({ projectId, mode }: HeldPass): boolean {
+    const { intervalMs, automaticMode } = this.parts.options;
+    return projectId === null && (intervalMs === 0 || (mode === 'DELETE' && automaticMode === 'DRY_RUN'));
+  }
+
+  private async end(pass: HeldPass, errorMessage: string): Promise<void> {
+    const { passes } = this.parts;
+    await inPass(this.parts, pass, 'fail_janitor_pass', (tx) => passes.finish(tx, pass.passId, { truncated: false, errorMessage }));
   }
 
   private async beginAutomatic(): Promise<void> {

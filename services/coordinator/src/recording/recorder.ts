@@ -26,16 +26,21 @@ export class Recorder {
 
   /**
    * Records a batch once, however often it comes.
-   * @throws StaleTokenError when the attempt has ended or belongs to another, and the batch holds anything that is not recorded yet;
+   * @throws StaleTokenError when the attempt has ended or belongs to another, and the batch holds anything that is not recorded yet, or when the database
+   * has lost what the worker recorded before, which ends the attempt;
    * ConflictError when it says something that cannot be: nothing of it is recorded then
    */
   async record(batch: Batch): Promise<{ recorded: number }> {
     const { decision, events } = await this.report(batch);
+    const about = { attemptId: batch.attemptId, runId: batch.runId };
     if (!decision.ok) {
-      const about = { attemptId: batch.attemptId, runId: batch.runId };
       throw decision.reason === 'STALE' ? new StaleTokenError(decision.message, about) : new ConflictError(decision.message, about);
     }
     this.parts.live.publish(events);
+    if (decision.refused !== undefined) {
+      this.parts.logger.error(about, decision.refused);
+      throw new StaleTokenError(decision.refused, about);
+    }
     return { recorded: batch.events.length };
   }
 

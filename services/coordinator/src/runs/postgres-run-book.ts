@@ -13,6 +13,7 @@ import type {
 import {
   decide,
   decideReport,
+  idsToLookUp,
   judgeWorker,
   type CoordinatorId,
   type Decision,
@@ -72,11 +73,7 @@ export class PostgresRunBook implements RunBook {
   async report(report: Report): Promise<Outcome> {
     const { runId, events } = report;
     const decideWith = async (tx: Queryable, state: RunState): Promise<Decision> => {
-      const known = await this.parts.events.known(
-        tx,
-        runId,
-        events.map((event) => event.eventId),
-      );
+      const known = await this.parts.events.known(tx, runId, idsToLookUp(events));
       return decideReport(state, report, events, known, this.parts.limits);
     };
     return await this.change('record_events', runId, decideWith, (tx, appended) => this.recordProgress(tx, runId, appended));

@@ -1,4 +1,4 @@
-import { endsRun, type RunEvent, type RunId } from '@roentgen/domain';
+import { ConflictError, endsRun, type RunEvent, type RunId } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 
 export interface RunEventLog {
@@ -26,6 +26,7 @@ export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
   /** True at first: what was published before the subscription is only in the log. */
   private mustRead = true;
   private closed = false;
+  private failure: ConflictError | null = null;
   private wakeUp: (() => void) | null = null;
   private turn: Promise<unknown> = Promise.resolve();
 
@@ -48,8 +49,17 @@ export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
     this.wake();
   }
 
-  /** The log has at least this sequence: reads it if this subscriber is waiting for something older. */
-  expect(head: number): void {
+  /** The newest sequence that the subscriber has. */
+  get given(): number {
+    return this.last;
+  }
+
+  /**
+   * The log has at least this sequence: reads it if this subscriber is waiting for something older. One that ends before what was `given` when it was asked
+   * for has gone back: what comes next would not follow what the subscriber has.
+   */
+  expect(head: number, given: number): void {
+    if (head < given) return this.fail(head, given);
     if (this.wakeUp !== null && head > this.last) this.readLog();
   }
 
@@ -81,6 +91,7 @@ export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
 
   private async take(): Promise<IteratorResult<RunEvent, undefined>> {
     while (!this.closed) {
+      if (this.failure !== null) this.throwFailure(this.failure);
       const event = this.ready.shift() ?? this.takeLive();
       if (event !== undefined) {
         this.last = event.sequence;
@@ -91,6 +102,20 @@ export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
       else await this.sleep();
     }
     return DONE;
+  }
+
+  private fail(head: number, given: number): void {
+    this.failure = new ConflictError(
+      `The log of ${this.runId} ends with event ${head}, and this subscription has given ${given}: the database was restored from a backup. ` +
+        'Forget the events of this run, and subscribe again with afterSequence 0.',
+      { runId: this.runId, head, given },
+    );
+    this.wake();
+  }
+
+  private throwFailure(failure: Error): never {
+    this.close();
+    throw failure;
   }
 
   private takeLive(): RunEvent | undefined {

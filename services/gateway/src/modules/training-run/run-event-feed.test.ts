@@ -153,6 +153,36 @@ test('a log that is away for a while costs time, not events', async () => {
   expect(await all).toEqual([1, 2, 3]);
 });
 
+test('a log that went back behind what a subscriber has ends the subscription with that, at the next head beat', async () => {
+  log.append(5);
+  const [ahead, behind] = [feed.subscribe(runId, 0), feed.subscribe(runId, 2)];
+  await take(ahead, 5);
+  const waiting = ahead.next();
+  log.events.splice(3);
+  const refused = expect(waiting).rejects.toThrow(/ends with event 3, and this subscription has given 5.*afterSequence 0/);
+  await vi.advanceTimersByTimeAsync(options.headBeatMs);
+  await refused;
+  expect(feed.subscriberCount).toBe(1);
+  expect(await take(behind, 1)).toEqual([3]);
+});
+
+test('a head that was asked for before an event came does not look like a log that went back', async () => {
+  log.append(1);
+  const events = feed.subscribe(runId, 0);
+  await take(events, 1);
+  const next = take(events, 2);
+  const slow = vi.spyOn(log, 'heads').mockImplementationOnce(async () => {
+    const heads = new Map([[runId, log.events.length]]);
+    feed.publish(runId, log.append(1));
+    await vi.advanceTimersByTimeAsync(5);
+    return heads;
+  });
+  await vi.advanceTimersByTimeAsync(options.headBeatMs);
+  expect(slow).toHaveBeenCalled();
+  feed.publish(runId, log.append(1));
+  expect(await next).toEqual([2, 3]);
+});
+
 test('a subscriber that does not keep up costs no more than its buffer, and misses nothing', async () => {
   const events = feed.subscribe(runId, 0);
   feed.publish(runId, log.append(1));

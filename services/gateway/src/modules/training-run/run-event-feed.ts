@@ -67,9 +67,11 @@ export class RunEventFeed {
     // A slow database must not get a second question before it has answered the first.
     if (this.beating) return;
     this.beating = true;
+    // What a subscriber has by now was committed, so a head that is read from here on is not older.
+    const given = new Map(this.all().map((cursor) => [cursor, cursor.given]));
     try {
       const heads = await this.source.heads([...this.cursors.keys()]);
-      for (const cursor of this.all()) cursor.expect(heads.get(cursor.runId) ?? 0);
+      for (const cursor of this.all()) cursor.expect(heads.get(cursor.runId) ?? 0, given.get(cursor) ?? 0);
     } catch (err) {
       this.logger.warn({ err }, 'the heads of the subscribed runs could not be read; trying again');
     } finally {

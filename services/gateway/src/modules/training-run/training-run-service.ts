@@ -42,7 +42,7 @@ export class TrainingRunService {
 
   async events(actor: Actor, id: string, afterSequence: number, size: { first: number; max: number }): Promise<RunEvent[]> {
     const run = await this.read(actor, id, 'runId');
-    assertNotNegative(afterSequence);
+    assertReached(run, afterSequence);
     return await this.parts.events.readAfter(run.id, afterSequence, pageSize(size.first, 'first', size.max));
   }
 
@@ -63,12 +63,19 @@ export class TrainingRunService {
   }
 }
 
-/** @throws InvalidInputError */
-export function assertNotNegative(afterSequence: number): void {
-  if (afterSequence >= 0) return;
-  throw new InvalidInputError(`afterSequence ${afterSequence} is negative: give the last sequence received, 0 for all events.`, [
-    { field: 'afterSequence', message: 'must be 0 or more' },
-  ]);
+/** @throws InvalidInputError when the sequence is one that the run's log does not have (yet, or any more: a restored database has fewer) */
+export function assertReached({ id, headSequence }: Pick<TrainingRunRecord, 'id' | 'headSequence'>, afterSequence: number): void {
+  if (afterSequence < 0) {
+    throw new InvalidInputError(`afterSequence ${afterSequence} is negative: give the last sequence received, 0 for all events.`, [
+      { field: 'afterSequence', message: 'must be 0 or more' },
+    ]);
+  }
+  if (afterSequence <= headSequence) return;
+  throw new InvalidInputError(
+    `afterSequence ${afterSequence} lies ahead: the newest event of ${id} is ${headSequence}. Give the last sequence received; if this is it, the database was ` +
+      'restored from a backup: forget the events of this run, and begin with 0.',
+    [{ field: 'afterSequence', message: `must be at most ${headSequence}` }],
+  );
 }
 
 export function unknownRun(runId: RunId): NotFoundError {
