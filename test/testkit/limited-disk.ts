@@ -1,0 +1,48 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmdirSync, statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const KIB = 1024;
+
+/** A disk whose size a test sets: a file system in memory, which takes no more memory than what lies on it. Whoever mounts it needs the right to: root. */
+export class LimitedDisk {
+  private constructor(
+    /** Root of the disk. */
+    readonly folder: string,
+    private readonly sizeBytes: number,
+  ) {}
+
+  /** @param sizeBytes what it has at first @throws Error saying why this machine permits no such disk */
+  static open(sizeBytes: number): LimitedDisk {
+    const folder = mkdtempSync(join(tmpdir(), 'roentgen-disk-'));
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes / KIB}k,mode=0700`, 'tmpfs', folder], { stdio: 'pipe' });
+      return new LimitedDisk(folder, sizeBytes);
+    } catch (error) {
+      rmdirSync(folder);
+      throw error;
+    }
+  }
+
+  /** Takes all room away but for so much. */
+  fill(leaveBytes = 0): void {
+    const { blocks, bfree, bsize } = statfsSync(this.folder);
+    this.resize((blocks - bfree) * bsize + leaveBytes);
+  }
+
+  /** The room that it had at first. */
+  restore(): void {
+    this.resize(this.sizeBytes);
+  }
+
+  /** Nothing may use it any more. */
+  close(): void {
+    execFileSync('umount', [this.folder], { stdio: 'pipe' });
+    rmdirSync(this.folder);
+  }
+
+  private resize(sizeBytes: number): void {
+    execFileSync('mount', ['-o', `remount,size=${Math.ceil(sizeBytes / KIB)}k`, this.folder], { stdio: 'pipe' });
+  }
+}
