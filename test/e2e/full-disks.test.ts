@@ -1,0 +1,223 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { importDataset, metricSeries, type RunEvent, startTrainingRun, trainingRun, uploadImages, watchRun } from '@roentgen/client';
+import { Database } from '@roentgen/database';
+import { coerceError, parseId, uuidOf } from '@roentgen/domain';
+import { locateMinio, startStack, type Stack } from '@roentgen/local-stack';
+import { silentLogger } from '@roentgen/logger';
+import { ROLE_PERMISSIONS, SERVICE_ROLES } from '@roentgen/protocol';
+import { S3ObjectInventory, objectKeys } from '@roentgen/storage';
+import { afterAll, afterEach, beforeAll, expect, test, vi, type TestContext } from 'vitest';
+import { z } from 'zod';
+import { importFiles, SPLIT } from '../testkit/import-files.js';
+import { LimitedDisk } from '../testkit/limited-disk.js';
+import { syntheticDataset } from '../testkit/seed.js';
+import { startSystem, type System } from '../testkit/start-system.js';
+
+const MIB = 1024 ** 2;
+/** SeaweedFS makes no volumes on a disk that is much smaller. */
+const STORE_BYTES = 2048 * MIB;
+const DATABASE_BYTES = 256 * MIB;
+const RECIPE = { variant: 'B0', imageSizePx: 32, epochs: 2, globalBatchSize: 8, microBatchSize: 8, seed: 3 } as const;
+const EVENTUALLY = { timeout: 60_000, interval: 100 };
+
+let noDisks: string | null = null;
+let folder: string;
+let storeDisk: LimitedDisk;
+let databaseDisk: LimitedDisk;
+let stack: Stack;
+let system: System;
+let database: Database;
+let bucket: string;
+let datasetVersionId: string;
+let calm: Outcome;
+let calmId: string;
+
+beforeAll(async () => {
+  try {
+    storeDisk = LimitedDisk.open(STORE_BYTES);
+    databaseDisk = LimitedDisk.open(DATABASE_BYTES);
+  } catch (thrown) {
+    noDisks = `NOT TESTED: what happens when a disk is full. It takes the right to mount a tmpfs (root): ${coerceError(thrown).message.trim()}`;
+    console.warn(noDisks);
+    return;
+  }
+  folder = mkdtempSync(join(tmpdir(), 'roentgen-full-'));
+  for (const name of ['seaweedfs', 'minio']) symlinkSync(storeDisk.folder, join(folder, name));
+  const minioBin = process.env['TEST_STORE'] === 'minio' ? locateMinio(process.env) : undefined;
+  stack = await startStack({
+    ...{ profile: 'durable', dataDirectory: folder, bucket: 'test-*' },
+    natsUsers: SERVICE_ROLES.map((name) => ({ name, permissions: ROLE_PERMISSIONS[name] })),
+    ...(minioBin !== undefined && { minioBin }),
+  });
+  await onLimitedDisk();
+  system = await startSystem(stack, {
+    environment: {
+      ...{ WORKER_INTRA_OP_THREADS: '1', WORKER_INTER_OP_THREADS: '1', COORDINATOR_JANITOR: 'off' },
+      ...{ GATEWAY_HEALTH_PORT: '0', COORDINATOR_HEALTH_PORT: '0', WORKER_HEALTH_PORT: '0' },
+    },
+  });
+  await findSystem();
+  const files = importFiles(await syntheticDataset({ images: 40, patients: 16, sizePx: 32 }));
+  ({ datasetVersionId } = await importDataset(system.client, { name: 'chests', files, split: SPLIT }));
+  const run = await train();
+  await run.ended;
+  calmId = run.id;
+  calm = await outcomeOf(run.id);
+});
+afterEach(() => {
+  if (noDisks !== null) return;
+  storeDisk.restore();
+  databaseDisk.restore();
+});
+afterAll(async () => {
+  if (noDisks !== null) return;
+  await system.close();
+  await database.close();
+  await stack.stop();
+  storeDisk.close();
+  databaseDisk.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Tables and indexes go to the limited disk; the write-ahead log, without which Postgres ends, stays where it was. */
+async function onLimitedDisk(): Promise<void> {
+  const admin = await Database.connect({ url: stack.postgres.url, schema: 'public', poolSize: 1, startupTimeoutMs: 10_000 }, silentLogger);
+  await admin.query('tablespace', `create tablespace limited location '${databaseDisk.folder}'`);
+  await admin.query('default', 'alter database postgres set default_tablespace = limited');
+  await admin.close();
+}
+
+/** The system is the only one on this stack. */
+async function findSystem(): Promise<void> {
+  const connect = (schema: string) =>
+    Database.connect({ url: stack.postgres.url, schema, poolSize: 2, startupTimeoutMs: 10_000 }, silentLogger);
+  const admin = await connect('public');
+  const [found] = await admin.query('schema', `select nspname as schema from pg_namespace where nspname like 'test\\_%'`);
+  await admin.close();
+  const { schema } = z.object({ schema: z.string() }).parse(found);
+  database = await connect(schema);
+  bucket = schema.replace('_', '-');
+}
+
+/** A run, and what its subscriber has seen of it. */
+async function train(): Promise<{ id: string; events: RunEvent[]; ended: Promise<void> }> {
+  const { id } = await startTrainingRun(system.client, { datasetVersionId, recipe: RECIPE });
+  const events: RunEvent[] = [];
+  const follow = async () => {
+    for await (const event of watchRun(system.client, id)) events.push(event);
+  };
+  return { id, events, ended: follow() };
+}
+
+interface Outcome {
+  readonly status: string;
+  readonly points: readonly string[];
+  readonly digests: readonly unknown[];
+}
+
+/** What a run came to: its numbers, speeds left out, and the SHA-256 of its state at each checkpoint. */
+async function outcomeOf(id: string): Promise<Outcome> {
+  const { status } = await trainingRun(system.client, id);
+  const points = (await metricSeries(system.client, id))
+    .filter(({ name }) => !name.startsWith('perf/'))
+    .map(({ epoch, step, name, value }) => `${epoch} ${step} ${name} ${value}`);
+  const digests = await database.query(
+    'digests',
+    `select step, encode(sha256, 'hex') as sha256 from checkpoints where run_id = $1 order by step`,
+    [uuidOf(parseId('run', id))],
+  );
+  return { status, points, digests };
+}
+
+const waitOf = async (id: string) => {
+  const { status, whyWaiting } = await trainingRun(system.client, id);
+  return { status, code: whyWaiting?.code, message: whyWaiting?.message };
+};
+
+/** What a service says of one of its parts, and whether it is ready. */
+async function readyz(service: string, part: string) {
+  const response = await fetch(`${system.healthUrls.get(service)}/readyz`);
+  const Report = z.object({ dependencies: z.array(z.object({ name: z.string(), state: z.string(), reason: z.string().nullable() })) });
+  const { dependencies } = Report.parse(await response.json());
+  return { status: response.status, ...dependencies.find(({ name }) => name === part) };
+}
+
+/** It went on with the same attempt, and came to what it comes to when nothing happens. */
+async function expectUndisturbed(run: { id: string; events: RunEvent[]; ended: Promise<void> }): Promise<void> {
+  await run.ended;
+  expect(run.events.map(({ sequence }) => sequence)).toEqual(run.events.map((_, index) => index + 1));
+  expect(run.events.filter(({ kind }) => kind === 'ATTEMPT_ASSIGNED')).toHaveLength(1);
+  expect(await waitOf(run.id)).toEqual({ status: 'SUCCEEDED' });
+  expect(await outcomeOf(run.id)).toEqual(calm);
+  expect(await checkpointsWithoutRow()).toEqual({ unknown: [], incomplete: [] });
+}
+
+async function checkpointsWithoutRow() {
+  const { endpoint, accessKey, secretKey } = stack.store;
+  const inventory = new S3ObjectInventory({ endpoint, publicEndpoint: endpoint, region: 'us-east-1', bucket, accessKey, secretKey });
+  const stored = (await inventory.list('projects/', '', 1000)).map(({ key }) => key).filter((key) => key.includes('/checkpoints/'));
+  const rows = z
+    .array(z.object({ object_key: z.string() }))
+    .parse(await database.query('keys', 'select object_key from checkpoints'))
+    .flatMap(({ object_key: key }) => [key, objectKeys.checkpointDescription(key)]);
+  const incomplete = (await inventory.incompleteUploads('projects/')).map(({ key }) => key);
+  return { unknown: stored.filter((key) => !rows.includes(key)), incomplete };
+}
+
+const skippedWithoutDisks = ({ skip }: TestContext) => void (noDisks !== null && skip(noDisks));
+
+test('while the disk of the store is full a run waits with its checkpoint and says why; with room again it goes on as if nothing had been', async (context) => {
+  skippedWithoutDisks(context);
+  const run = await train();
+  await vi.waitFor(() => expect(run.events.some(({ kind }) => kind === 'STEP_COMMITTED')).toBe(true), EVENTUALLY);
+  storeDisk.fill(MIB / 4);
+
+  await vi.waitFor(async () => expect(await waitOf(run.id)).toMatchObject({ status: 'RUNNING', code: 'STORE_FULL' }), EVENTUALLY);
+  expect((await waitOf(run.id)).message).toMatch(/^upload of checkpoint ckp_\w+: the object store has no room\..*disk made larger/);
+  expect(await readyz('worker-1', 'store')).toMatchObject({ status: 503, state: 'DOWN', reason: expect.stringMatching(/full/) });
+  const bytes = randomBytes(MIB);
+  const files = importFiles([{ fileName: 'large.png', label: 'normal', patient: 'p', bytes }]);
+  await expect(uploadImages(system.client, files)).rejects.toThrow(/HTTP 50\d.*disk/);
+  expect(await waitOf(run.id)).toMatchObject({ status: 'RUNNING', code: 'STORE_FULL' });
+
+  storeDisk.restore();
+  await expectUndisturbed(run);
+});
+
+test('while the disk of Postgres is full the facts of a run wait at its worker, reading goes on, and what cannot be written is refused with the reason', async (context) => {
+  skippedWithoutDisks(context);
+  const run = await train();
+  await vi.waitFor(() => expect(run.events.some(({ kind }) => kind === 'STEP_COMMITTED')).toBe(true), EVENTUALLY);
+  databaseDisk.fill();
+  await fillEventPages();
+
+  await vi.waitFor(async () => expect(await waitOf(run.id)).toMatchObject({ status: 'RUNNING', code: 'DATABASE_FULL' }), EVENTUALLY);
+  await expect(startTrainingRun(system.client, { datasetVersionId, recipe: RECIPE })).rejects.toMatchObject({
+    code: 'DATABASE_FULL',
+    message: expect.stringMatching(/database is full.*Nothing was changed.*free space/),
+  });
+  const full = { state: 'DOWN', reason: expect.stringMatching(/disk of Postgres.*is full/) as string };
+  expect(await readyz('coordinator', 'postgres')).toMatchObject({ status: 503, ...full });
+  expect(await readyz('gateway', 'postgres-space')).toMatchObject({ status: 200, ...full });
+
+  databaseDisk.restore();
+  await database.query('clear', 'delete from run_events where sequence > 1000000');
+  await expectUndisturbed(run);
+});
+
+/** Pages that are there still have room for a few events: takes it. */
+async function fillEventPages(): Promise<void> {
+  const insert = async () => {
+    for (let sequence = 1_000_001; ; sequence++) {
+      await database.query(
+        'fill',
+        `insert into run_events (run_id, sequence, event_id, kind, occurred_at, payload) values ($1, $2, $3, 'STEP_COMMITTED', now(), '{}')`,
+        [uuidOf(parseId('run', calmId)), sequence, `fill ${sequence}`],
+      );
+    }
+  };
+  await expect(insert()).rejects.toMatchObject({ code: 'DATABASE_FULL' });
+}
