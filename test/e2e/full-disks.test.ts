@@ -195,7 +195,8 @@ test('while the disk of Postgres is full the facts of a run wait at its worker, 
   await fillEventPages();
 
   await vi.waitFor(async () => expect(await waitOf(run.id)).toMatchObject({ status: 'RUNNING', code: 'DATABASE_FULL' }), EVENTUALLY);
-  await expect(startTrainingRun(system.client, { datasetVersionId, recipe: RECIPE })).rejects.toMatchObject({
+  const many = Array.from({ length: 500 }, (_, n) => ({ fileName: `${n}.png`, label: 'normal', patient: 'p', bytes: randomBytes(8) }));
+  await expect(uploadImages(system.client, importFiles(many))).rejects.toMatchObject({
     code: 'DATABASE_FULL',
     message: expect.stringMatching(/database is full.*Nothing was changed.*free space/),
   });
