@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { importDataset, metricSeries, type RunEvent, startTrainingRun, trainingRun, uploadImages, watchRun } from '@roentgen/client';
@@ -23,6 +23,12 @@ const DATABASE_BYTES = 256 * MIB;
 const RECIPE = { variant: 'B0', imageSizePx: 32, epochs: 2, globalBatchSize: 8, microBatchSize: 8, seed: 3 } as const;
 const EVENTUALLY = { timeout: 60_000, interval: 100 };
 
+const ENVIRONMENT = {
+  ...{ WORKER_INTRA_OP_THREADS: '1', WORKER_INTER_OP_THREADS: '1', COORDINATOR_JANITOR: 'off' },
+  ...{ GATEWAY_HEALTH_PORT: '0', COORDINATOR_HEALTH_PORT: '0', WORKER_HEALTH_PORT: '0' },
+};
+
+const closing: (() => unknown)[] = [];
 let noDisks: string | null = null;
 let folder: string;
 let storeDisk: LimitedDisk;
@@ -36,29 +42,26 @@ let calm: Outcome;
 let calmId: string;
 
 beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'roentgen-full-'));
+  closing.push(() => rmSync(folder, { recursive: true, force: true }));
+  const minioBin = process.env['TEST_STORE'] === 'minio' ? locateMinio(process.env) : undefined;
   try {
-    storeDisk = LimitedDisk.open(STORE_BYTES);
-    databaseDisk = LimitedDisk.open(DATABASE_BYTES);
+    storeDisk = limitedDisk(minioBin === undefined ? 'seaweedfs' : 'minio', STORE_BYTES);
+    databaseDisk = limitedDisk('tables', DATABASE_BYTES);
   } catch (thrown) {
     noDisks = `NOT TESTED: what happens when a disk is full. It takes the right to mount a tmpfs (root): ${coerceError(thrown).message.trim()}`;
     console.warn(noDisks);
     return;
   }
-  folder = mkdtempSync(join(tmpdir(), 'roentgen-full-'));
-  for (const name of ['seaweedfs', 'minio']) symlinkSync(storeDisk.folder, join(folder, name));
-  const minioBin = process.env['TEST_STORE'] === 'minio' ? locateMinio(process.env) : undefined;
   stack = await startStack({
     ...{ profile: 'durable', dataDirectory: folder, bucket: 'test-*' },
     natsUsers: SERVICE_ROLES.map((name) => ({ name, permissions: ROLE_PERMISSIONS[name] })),
     ...(minioBin !== undefined && { minioBin }),
   });
+  closing.push(() => stack.stop());
   await onLimitedDisk();
-  system = await startSystem(stack, {
-    environment: {
-      ...{ WORKER_INTRA_OP_THREADS: '1', WORKER_INTER_OP_THREADS: '1', COORDINATOR_JANITOR: 'off' },
-      ...{ GATEWAY_HEALTH_PORT: '0', COORDINATOR_HEALTH_PORT: '0', WORKER_HEALTH_PORT: '0' },
-    },
-  });
+  system = await startSystem(stack, { environment: ENVIRONMENT });
+  closing.push(() => system.close());
   await findSystem();
   const files = importFiles(await syntheticDataset({ images: 40, patients: 16, sizePx: 32 }));
   ({ datasetVersionId } = await importDataset(system.client, { name: 'chests', files, split: SPLIT }));
@@ -73,14 +76,14 @@ afterEach(() => {
   databaseDisk.restore();
 });
 afterAll(async () => {
-  if (noDisks !== null) return;
-  await system.close();
-  await database.close();
-  await stack.stop();
-  storeDisk.close();
-  databaseDisk.close();
-  rmSync(folder, { recursive: true, force: true });
+  for (const close of closing.reverse()) await close();
 });
+
+function limitedDisk(name: string, sizeBytes: number): LimitedDisk {
+  const disk = LimitedDisk.open(join(folder, name), sizeBytes);
+  closing.push(() => disk.close());
+  return disk;
+}
 
 /** Tables and indexes go to the limited disk; the write-ahead log, without which Postgres ends, stays where it was. */
 async function onLimitedDisk(): Promise<void> {
@@ -99,6 +102,7 @@ async function findSystem(): Promise<void> {
   await admin.close();
   const { schema } = z.object({ schema: z.string() }).parse(found);
   database = await connect(schema);
+  closing.push(() => database.close());
   bucket = schema.replace('_', '-');
 }
 

@@ -1,7 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync, statfsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync, statfsSync } from 'node:fs';
 
 const KIB = 1024;
 
@@ -13,16 +11,15 @@ export class LimitedDisk {
     private readonly sizeBytes: number,
   ) {}
 
-  /** @param sizeBytes what it has at first @throws Error saying why this machine permits no such disk */
-  static open(sizeBytes: number): LimitedDisk {
-    const folder = mkdtempSync(join(tmpdir(), 'roentgen-disk-'));
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes / KIB}k,mode=0700`, 'tmpfs', folder], { stdio: 'pipe' });
-      return new LimitedDisk(folder, sizeBytes);
-    } catch (error) {
-      rmdirSync(folder);
-      throw error;
-    }
+  /**
+   * @param folder where it is mounted; made for it
+   * @param sizeBytes what it has at first
+   * @throws Error saying why this machine permits no such disk
+   */
+  static open(folder: string, sizeBytes: number): LimitedDisk {
+    mkdirSync(folder, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes / KIB}k,mode=0700`, 'tmpfs', folder], { stdio: 'pipe' });
+    return new LimitedDisk(folder, sizeBytes);
   }
 
   /** Takes all room away but for so much. */
@@ -39,7 +36,6 @@ export class LimitedDisk {
   /** Nothing may use it any more. */
   close(): void {
     execFileSync('umount', [this.folder], { stdio: 'pipe' });
-    rmdirSync(this.folder);
   }
 
   private resize(sizeBytes: number): void {
