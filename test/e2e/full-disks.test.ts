@@ -2,13 +2,23 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { importDataset, metricSeries, type RunEvent, startTrainingRun, trainingRun, uploadImages, watchRun } from '@roentgen/client';
+import {
+  importDataset,
+  metricSeries,
+  type RunEvent,
+  startTrainingRun,
+  trainingRun,
+  type UploadProgress,
+  uploadImages,
+  watchRun,
+} from '@roentgen/client';
 import { Database } from '@roentgen/database';
 import { coerceError, parseId, uuidOf } from '@roentgen/domain';
 import { locateMinio, startStack, type Stack } from '@roentgen/local-stack';
 import { silentLogger } from '@roentgen/logger';
 import { ROLE_PERMISSIONS, SERVICE_ROLES } from '@roentgen/protocol';
 import { S3ObjectInventory, objectKeys } from '@roentgen/storage';
+import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, expect, test, vi, type TestContext } from 'vitest';
 import { z } from 'zod';
 import { importFiles, SPLIT } from '../testkit/import-files.js';
@@ -190,6 +200,23 @@ test('while the disk of the store is full a run waits with its checkpoint and sa
   storeDisk.restore();
   await expectUndisturbed(run);
 });
+
+test('an import whose files are looked at while the disk of the store is full waits, rejects none of them, and ends with room again', async (context) => {
+  skippedWithoutDisks(context);
+  const noise = await Promise.all(
+    [1, 2].map(async (n) => ({ fileName: `${n}.png`, label: 'normal', patient: `p${n}`, bytes: await noiseImage() })),
+  );
+  const onProgress = ({ phase, done, total }: UploadProgress) => (phase === 'send' && done === total ? storeDisk.fill() : undefined);
+  const upload = uploadImages(system.client, importFiles(noise), { onProgress });
+  const waits = () => system.logOf('worker-1').filter(({ msg }) => /^keeping of \d\.png: failed, trying again/.test(String(msg)));
+  await vi.waitFor(() => expect(waits().length).toBeGreaterThan(2), EVENTUALLY);
+  storeDisk.restore();
+  expect(await upload).toMatchObject({ verifiedCount: 2, rejected: [] });
+});
+
+/** Of 750 KiB that cannot be made smaller. */
+const noiseImage = async () =>
+  Buffer.from(await sharp(randomBytes(512 * 512 * 3), { raw: { width: 512, height: 512, channels: 3 } }).png().toBuffer());
 
 test('while the disk of Postgres is full the facts of a run wait at its worker, reading goes on, and what cannot be written is refused with the reason', async (context) => {
   skippedWithoutDisks(context);
