@@ -216,7 +216,11 @@ test('an import whose files are looked at while the disk of the store is full wa
 
 /** Of 750 KiB that cannot be made smaller. */
 const noiseImage = async () =>
-  Buffer.from(await sharp(randomBytes(512 * 512 * 3), { raw: { width: 512, height: 512, channels: 3 } }).png().toBuffer());
+  Buffer.from(
+    await sharp(randomBytes(512 * 512 * 3), { raw: { width: 512, height: 512, channels: 3 } })
+      .png()
+      .toBuffer(),
+  );
 
 test('while the disk of Postgres is full the facts of a run wait at its worker, reading goes on, and what cannot be written is refused with the reason', async (context) => {
   skippedWithoutDisks(context);

@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { HELD_WAIT_CODES, RUN_STATUSES, RunWaitSchema, idColumn, uuidOf, type CoordinatorId, type RunId, type RunWait } from '@roentgen/domain';
+import {
+  HELD_WAIT_CODES,
+  RUN_STATUSES,
+  RunWaitSchema,
+  idColumn,
+  uuidOf,
+  type CoordinatorId,
+  type RunId,
+  type RunWait,
+} from '@roentgen/domain';
 import type { Database } from './database.js';
 
 const LeasedRunRow = z

@@ -57,6 +57,7 @@ const MESSAGES: ReadonlyArray<{ message: Message<string, readonly string[], unkn
       deviceName: 'Xeon',
       state: 'IDLE',
       holding: held,
+      waiting: { code: 'STORE_FULL', message: 'The object store has no room.' },
       chunks: [{ chunkId: newId('chk'), token: held.token }],
       progressCounter: 0,
       startedAt: '2026-01-02T03:04:05.000Z',

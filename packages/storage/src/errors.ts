@@ -90,7 +90,11 @@ export function translateError(thrown: unknown, operation: StoreOperation): Erro
   }
   if (FULL.includes(code)) {
     const fix = 'Free space there, or make the disk (or the quota of the bucket) larger; it goes on by itself then.';
-    return new StoreFullError(`The object store at ${endpoint} is full: no room for ${what} of ${object} (${code}). ${fix}`, details, options);
+    return new StoreFullError(
+      `The object store at ${endpoint} is full: no room for ${what} of ${object} (${code}). ${fix}`,
+      details,
+      options,
+    );
   }
   if (DENIED.includes(code)) {
     const fix = 'Check S3_ACCESS_KEY and S3_SECRET_KEY, what they may do in this bucket, and the clock of this machine.';

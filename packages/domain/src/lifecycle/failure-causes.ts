@@ -38,7 +38,12 @@ const CAUSES = {
     pauseMs: 0,
   },
   /** The object store was away, or full, for longer than a worker waits. */
-  STORE_AWAY: { retry: 'free', blames: 'nobody', codes: ['UNAVAILABLE', 'STORE_FULL', 'DATABASE_FULL', 'STORE_ERROR', 'STORE_ACCESS_DENIED'], pauseMs: 5_000 },
+  STORE_AWAY: {
+    retry: 'free',
+    blames: 'nobody',
+    codes: ['UNAVAILABLE', 'STORE_FULL', 'DATABASE_FULL', 'STORE_ERROR', 'STORE_ACCESS_DENIED'],
+    pauseMs: 5_000,
+  },
   OUT_OF_MEMORY: { retry: 'once', blames: 'run', codes: ['OUT_OF_MEMORY'], pauseMs: 0 },
   NON_FINITE: { retry: 'never', blames: 'run', codes: ['NON_FINITE_LOSS', 'NON_FINITE_PREDICTION'], pauseMs: 0 },
   CONFIG_ERROR: {

@@ -91,7 +91,12 @@ export class ChunkDesk {
   async recordResult(result: Result): Promise<{ recorded: true }> {
     const { chunkId, token, outcome } = result;
     const { chunks, database, logger, options } = this.parts;
-    if (outcome.kind === 'failed' && outcome.retryable && causeOf(outcome.code) === 'STORE_AWAY' && (await chunks.postpone(chunkId, token))) {
+    if (
+      outcome.kind === 'failed' &&
+      outcome.retryable &&
+      causeOf(outcome.code) === 'STORE_AWAY' &&
+      (await chunks.postpone(chunkId, token))
+    ) {
       // The work is not what is wrong: it is not held against the chunk, however long the store is away or full.
       logger.warn({ chunkId, code: outcome.code, reason: outcome.message }, 'chunk postponed');
       return { recorded: true };
