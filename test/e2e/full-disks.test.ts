@@ -2,25 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  importDataset,
-  metricSeries,
-  type RunEvent,
-  startTrainingRun,
-  trainingRun,
-  type UploadProgress,
-  uploadImages,
-  watchRun,
-} from '@roentgen/client';
+import { importDataset, metricSeries, startTrainingRun, trainingRun, type UploadProgress, uploadImages } from '@roentgen/client';
 import { Database } from '@roentgen/database';
 import { coerceError, parseId, uuidOf } from '@roentgen/domain';
-import { locateMinio, startStack, type Stack } from '@roentgen/local-stack';
+import { locateMinio, type Stack } from '@roentgen/local-stack';
 import { silentLogger } from '@roentgen/logger';
-import { ROLE_PERMISSIONS, SERVICE_ROLES } from '@roentgen/protocol';
-import { S3ObjectInventory, objectKeys } from '@roentgen/storage';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, expect, test, vi, type TestContext } from 'vitest';
 import { z } from 'zod';
+import { brokenInvariants } from '../testkit/faults/row-invariants.js';
+import { compareObjectsWithRows } from '../testkit/faults/stored-objects.js';
+import { WatchedRun } from '../testkit/faults/watched-run.js';
+import { startTestStack } from '../testkit/global-stack.js';
 import { importFiles, SPLIT } from '../testkit/import-files.js';
 import { LimitedDisk } from '../testkit/limited-disk.js';
 import { syntheticDataset } from '../testkit/seed.js';
@@ -46,7 +39,6 @@ let databaseDisk: LimitedDisk;
 let stack: Stack;
 let system: System;
 let database: Database;
-let bucket: string;
 let datasetVersionId: string;
 let calm: Outcome;
 let calmId: string;
@@ -54,29 +46,26 @@ let calmId: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'roentgen-full-'));
   closing.push(() => rmSync(folder, { recursive: true, force: true }));
-  const minioBin = process.env['TEST_STORE'] === 'minio' ? locateMinio(process.env) : undefined;
+  const isMinio = process.env['TEST_STORE'] === 'minio' && locateMinio(process.env) !== undefined;
   try {
-    storeDisk = limitedDisk(minioBin === undefined ? 'seaweedfs' : 'minio', STORE_BYTES);
+    storeDisk = limitedDisk(isMinio ? 'minio' : 'seaweedfs', STORE_BYTES);
     databaseDisk = limitedDisk('tables', DATABASE_BYTES);
   } catch (thrown) {
     noDisks = `NOT TESTED: what happens when a disk is full. It takes the right to mount a tmpfs (root): ${coerceError(thrown).message.trim()}`;
     console.warn(noDisks);
     return;
   }
-  stack = await startStack({
-    ...{ profile: 'durable', dataDirectory: folder, bucket: 'test-*' },
-    natsUsers: SERVICE_ROLES.map((name) => ({ name, permissions: ROLE_PERMISSIONS[name] })),
-    ...(minioBin !== undefined && { minioBin }),
-  });
+  stack = await startTestStack({ profile: 'durable', dataDirectory: folder });
   closing.push(() => stack.stop());
   await onLimitedDisk();
   system = await startSystem(stack, { environment: ENVIRONMENT });
   closing.push(() => system.close());
-  await findSystem();
+  database = await Database.connect({ ...system.parts.postgres, poolSize: 2, startupTimeoutMs: 10_000 }, silentLogger);
+  closing.push(() => database.close());
   const files = importFiles(await syntheticDataset({ images: 40, patients: 16, sizePx: 32 }));
   ({ datasetVersionId } = await importDataset(system.client, { name: 'chests', files, split: SPLIT }));
   const run = await train();
-  await run.ended;
+  await run.ended();
   calmId = run.id;
   calm = await outcomeOf(run.id);
 });
@@ -103,27 +92,16 @@ async function onLimitedDisk(): Promise<void> {
   await admin.close();
 }
 
-/** The system is the only one on this stack. */
-async function findSystem(): Promise<void> {
-  const connect = (schema: string) =>
-    Database.connect({ url: stack.postgres.url, schema, poolSize: 2, startupTimeoutMs: 10_000 }, silentLogger);
-  const admin = await connect('public');
-  const [found] = await admin.query('schema', `select nspname as schema from pg_namespace where nspname like 'test\\_%'`);
-  await admin.close();
-  const { schema } = z.object({ schema: z.string() }).parse(found);
-  database = await connect(schema);
-  closing.push(() => database.close());
-  bucket = schema.replace('_', '-');
+async function train(): Promise<WatchedRun> {
+  const { id } = await startTrainingRun(system.client, { datasetVersionId, recipe: RECIPE });
+  return new WatchedRun(system.client, id);
 }
 
-/** A run, and what its subscriber has seen of it. */
-async function train(): Promise<{ id: string; events: RunEvent[]; ended: Promise<void> }> {
-  const { id } = await startTrainingRun(system.client, { datasetVersionId, recipe: RECIPE });
-  const events: RunEvent[] = [];
-  const follow = async () => {
-    for await (const event of watchRun(system.client, id)) events.push(event);
-  };
-  return { id, events, ended: follow() };
+/** A run that has begun to compute, and is not through. */
+async function trainUntilFirstStep(): Promise<WatchedRun> {
+  const run = await train();
+  await run.until('the first step', () => run.count('STEP_COMMITTED') > 0);
+  return run;
 }
 
 interface Outcome {
@@ -159,34 +137,22 @@ async function readyz(service: string, part: string) {
   return { status: response.status, ...dependencies.find(({ name }) => name === part) };
 }
 
-/** It went on with the same attempt, and came to what it comes to when nothing happens. */
-async function expectUndisturbed(run: { id: string; events: RunEvent[]; ended: Promise<void> }): Promise<void> {
-  await run.ended;
+/** It went on with the same attempt, and came to what it comes to when nothing happens; rows and objects fit together. */
+async function expectUndisturbed(run: WatchedRun): Promise<void> {
+  await run.ended();
   expect(run.events.map(({ sequence }) => sequence)).toEqual(run.events.map((_, index) => index + 1));
-  expect(run.events.filter(({ kind }) => kind === 'ATTEMPT_ASSIGNED')).toHaveLength(1);
+  expect(run.count('ATTEMPT_ASSIGNED'), run.story()).toBe(1);
   expect(await waitOf(run.id)).toEqual({ status: 'SUCCEEDED' });
   expect(await outcomeOf(run.id)).toEqual(calm);
-  expect(await checkpointsWithoutRow()).toEqual({ unknown: [], incomplete: [] });
-}
-
-async function checkpointsWithoutRow() {
-  const { endpoint, accessKey, secretKey } = stack.store;
-  const inventory = new S3ObjectInventory({ endpoint, publicEndpoint: endpoint, region: 'us-east-1', bucket, accessKey, secretKey });
-  const stored = (await inventory.list('projects/', '', 1000)).map(({ key }) => key).filter((key) => key.includes('/checkpoints/'));
-  const rows = z
-    .array(z.object({ object_key: z.string() }))
-    .parse(await database.query('keys', 'select object_key from checkpoints'))
-    .flatMap(({ object_key: key }) => [key, objectKeys.checkpointDescription(key)]);
-  const incomplete = (await inventory.incompleteUploads('projects/')).map(({ key }) => key);
-  return { unknown: stored.filter((key) => !rows.includes(key)), incomplete };
+  expect(await brokenInvariants(database)).toEqual([]);
+  expect(await compareObjectsWithRows(database, system.parts.store)).toEqual({ orphans: [], incomplete: [], missing: [] });
 }
 
 const skippedWithoutDisks = ({ skip }: TestContext) => void (noDisks !== null && skip(noDisks));
 
 test('while the disk of the store is full a run waits with its checkpoint and says why; with room again it goes on as if nothing had been', async (context) => {
   skippedWithoutDisks(context);
-  const run = await train();
-  await vi.waitFor(() => expect(run.events.some(({ kind }) => kind === 'STEP_COMMITTED')).toBe(true), EVENTUALLY);
+  const run = await trainUntilFirstStep();
   storeDisk.fill(MIB / 4);
 
   await vi.waitFor(async () => expect(await waitOf(run.id)).toMatchObject({ status: 'RUNNING', code: 'STORE_FULL' }), EVENTUALLY);
@@ -224,8 +190,7 @@ const noiseImage = async () =>
 
 test('while the disk of Postgres is full the facts of a run wait at its worker, reading goes on, and what cannot be written is refused with the reason', async (context) => {
   skippedWithoutDisks(context);
-  const run = await train();
-  await vi.waitFor(() => expect(run.events.some(({ kind }) => kind === 'STEP_COMMITTED')).toBe(true), EVENTUALLY);
+  const run = await trainUntilFirstStep();
   databaseDisk.fill();
   await fillEventPages();
 

@@ -208,6 +208,12 @@ test.each(cases)('%s of a newer sender: unknown fields are ignored', (_, { messa
   expect(decodeMessage(message, bytesOf(envelopeOf(message, { ...good, addedLater: 1 }))).payload).toEqual(good);
 });
 
+test('a worker of a later version may wait for what nobody here knows', () => {
+  const { good } = cases.find(([name]) => name === 'worker-heartbeat')![1];
+  const later = bytesOf(envelopeOf(WorkerHeartbeat, { ...good, waiting: { code: 'MOON', message: 'It is not full.' } }));
+  expect(decodeMessage(WorkerHeartbeat, later).payload.waiting).toBeNull();
+});
+
 test.each(cases)('%s of a version not known is refused by its number', (_, { message, good }) => {
   const newer = bytesOf({ ...envelopeOf(message, good), v: message.version + 1 });
   expect(() => decodeMessage(message, newer)).toThrow(UnknownVersionError);
