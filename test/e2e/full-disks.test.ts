@@ -2,7 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { importDataset, metricSeries, startTrainingRun, trainingRun, type UploadProgress, uploadImages } from '@roentgen/client';
+import {
+  importDataset,
+  metricSeries,
+  pauseTrainingRun,
+  resumeTrainingRun,
+  startTrainingRun,
+  trainingRun,
+  type UploadProgress,
+  uploadImages,
+} from '@roentgen/client';
 import { Database } from '@roentgen/database';
 import { coerceError, parseId, uuidOf } from '@roentgen/domain';
 import { locateMinio, type Stack } from '@roentgen/local-stack';
@@ -137,13 +146,17 @@ async function readyz(service: string, part: string) {
   return { status: response.status, ...dependencies.find(({ name }) => name === part) };
 }
 
-/** It went on with the same attempt, and came to what it comes to when nothing happens; rows and objects fit together. */
+/** It went on with the same attempt, and came to what it comes to when nothing happens. */
 async function expectUndisturbed(run: WatchedRun): Promise<void> {
   await run.ended();
   expect(run.events.map(({ sequence }) => sequence)).toEqual(run.events.map((_, index) => index + 1));
   expect(run.count('ATTEMPT_ASSIGNED'), run.story()).toBe(1);
   expect(await waitOf(run.id)).toEqual({ status: 'SUCCEEDED' });
   expect(await outcomeOf(run.id)).toEqual(calm);
+  await expectRowsAndObjectsFit();
+}
+
+async function expectRowsAndObjectsFit(): Promise<void> {
   expect(await brokenInvariants(database)).toEqual([]);
   expect(await compareObjectsWithRows(database, system.parts.store)).toEqual({ orphans: [], incomplete: [], missing: [] });
 }
@@ -165,6 +178,20 @@ test('while the disk of the store is full a run waits with its checkpoint and sa
 
   storeDisk.restore();
   await expectUndisturbed(run);
+});
+
+test('a run that waits for room in the store can be paused, and goes on from what was stored', async (context) => {
+  skippedWithoutDisks(context);
+  const run = await trainUntilFirstStep();
+  storeDisk.fill(MIB / 4);
+  await vi.waitFor(async () => expect(await waitOf(run.id)).toMatchObject({ code: 'STORE_FULL' }), EVENTUALLY);
+  await pauseTrainingRun(system.client, run.id);
+  await vi.waitFor(async () => expect(await waitOf(run.id)).toMatchObject({ status: 'PAUSED', code: 'PAUSED' }), EVENTUALLY);
+  storeDisk.restore();
+  await resumeTrainingRun(system.client, run.id);
+  await run.ended();
+  expect(await outcomeOf(run.id)).toEqual(calm);
+  await expectRowsAndObjectsFit();
 });
 
 test('an import whose files are looked at while the disk of the store is full waits, rejects none of them, and ends with room again', async (context) => {

@@ -165,8 +165,22 @@ export class S3ObjectStore implements ObjectStore {
       const error = coerceError(thrown);
       const busy = error instanceof UnavailableError && error.cause instanceof Error && isBusy(error.cause);
       const found = busy && (await this.answers()) ? refusesWrites(this.operation(what, key), bytes, coerceError(error.cause)) : error;
-      if (found instanceof StoreFullError) this.full = { error: found, bytes, atMs: performance.now() };
+      if (found instanceof StoreFullError) {
+        this.full = { error: found, bytes, atMs: performance.now() };
+        if (bytes > PART_BYTES) await this.dropParts(key);
+      }
       throw found;
+    }
+  }
+
+  /** Parts that did find room keep it from others, and from whoever makes room. Best effort: the janitor removes what stays. */
+  private async dropParts(key: string): Promise<void> {
+    const { bucket } = this.options;
+    try {
+      const uploadId = await this.client.findUploadId(bucket, key);
+      if (uploadId !== undefined) await this.client.abortMultipartUpload(bucket, key, uploadId);
+    } catch {
+      // A store without any room may not even note that something goes.
     }
   }
 

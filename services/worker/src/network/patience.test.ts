@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { NotFoundError, StoreFullError, UnavailableError } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { AttemptEndedError } from '../errors.js';
@@ -35,6 +35,17 @@ test('work that should end soon does not wait for the store', async () => {
   const { operation, calls } = flaky(Infinity, new Error('socket hang up'));
   await expect(patiently('image', operation, { ...quick, inHurry: () => true })).rejects.toThrow(UnavailableError);
   expect(calls()).toBe(1);
+});
+
+test('work that should end soon while it pauses tries once more, now', async () => {
+  let hurry = false;
+  const { operation, calls } = flaky(Infinity, new StoreFullError('no room'));
+  const slow = { ...quick, firstPauseMs: 600_000, longestPauseMs: 600_000, patienceMs: 1_200_000 };
+  const waiting = patiently('checkpoint', operation, { ...slow, inHurry: () => hurry });
+  await vi.waitFor(() => expect(calls()).toBe(1));
+  hurry = true;
+  await expect(waiting).rejects.toThrow(StoreFullError);
+  expect(calls()).toBe(2);
 });
 
 test('work that is no longer wanted is not begun', async () => {

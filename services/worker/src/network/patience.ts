@@ -13,6 +13,9 @@ export interface Patience {
 
 export const STORE_PATIENCE: Patience = { patienceMs: 300_000, firstPauseMs: 200, longestPauseMs: 10_000 };
 
+/** How often work that pauses looks whether it should come to an end. */
+const LOOK_UP_MS = 500;
+
 export interface PatientOptions extends Partial<Patience> {
   readonly logger: Logger;
   /** The work is no longer wanted: not even begun again. */
@@ -45,7 +48,7 @@ export async function patiently<T>(what: string, operation: () => Promise<T>, op
         if (performance.now() + pauseMs > deadlineMs || options.inHurry?.() === true) throw lastOf(what, error);
         options.logger.warn({ err: error, pauseMs }, `${what}: failed, trying again`);
         options.waits?.begin(call, storeWait(what, error));
-        await pause(pauseMs, options.signal);
+        await pause(pauseMs, options);
       }
     }
   } finally {
@@ -67,7 +70,9 @@ function lastOf(what: string, error: Error): UnavailableError {
   return new UnavailableError(`${what}: the object store does not work, last with: ${error.message}`, { what }, { cause: error });
 }
 
-/** Ends early when the signal comes; whoever loops looks at it next. */
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await sleep(ms, undefined, signal ? { signal } : {}).catch(() => undefined);
+/** Ends early when the signal comes, or haste; whoever loops looks at them next. */
+async function pause(ms: number, { signal, inHurry }: PatientOptions): Promise<void> {
+  for (let leftMs = ms; leftMs > 0 && signal?.aborted !== true && inHurry?.() !== true; leftMs -= LOOK_UP_MS) {
+    await sleep(Math.min(leftMs, LOOK_UP_MS), undefined, signal ? { signal } : {}).catch(() => undefined);
+  }
 }
