@@ -102,6 +102,7 @@ const heartbeat = {
   deviceName: 'cpu',
   state: 'IDLE' as const,
   holding: null,
+  waiting: null,
   chunks: [],
   progressCounter: 0,
   startedAt: '2026-01-02T03:04:05.000Z',

@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { uuidOf } from '@roentgen/domain';
 import { RemoteError } from '@roentgen/messaging';
+import { ChunkResult } from '@roentgen/protocol';
 import { seedRun } from '../testkit/rows.js';
 import { checkpointAt, claim, claimed, eventually, useCoordinator } from './coordinator-harness.js';
 
@@ -24,6 +25,18 @@ test('a chunk stays with a worker that works on it for longer than its lease, an
   expect(await claim(other, chunkId)).toMatchObject({ granted: false });
   busy.silence();
   expect((await claimed(other, chunkId)).token).not.toBe(token);
+});
+
+test.each(['STORE_FULL', 'UNAVAILABLE'])('a chunk is not given up for a store that is full or away (%s), however often', async (code) => {
+  const worker = await harness.startWorker('waits');
+  const chunkId = await harness.seedInspectionChunk(1);
+  const outcome = { kind: 'failed' as const, code, message: 'The object store has no room.', retryable: true };
+  for (let tries = 0; tries < 10; tries++) {
+    const { token } = await claimed(worker, chunkId);
+    await worker.bus.request(ChunkResult, [worker.workerId], { chunkId, token, outcome }, { timeoutMs: 5_000 });
+  }
+  const [row] = await harness.database.query('read', 'select status, claims from chunks where id = $1', [uuidOf(chunkId)]);
+  expect(row).toEqual({ status: 'PENDING', claims: 0 });
 });
 
 test('a worker that no longer names a chunk loses it with the lease', async () => {

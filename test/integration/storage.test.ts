@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
-import { InvalidInputError, UnavailableError, newId } from '@roentgen/domain';
+import { InvalidInputError, StoreFullError, UnavailableError, newId } from '@roentgen/domain';
 import { startStack, type Stack, type StackConnections } from '@roentgen/local-stack';
 import { silentLogger } from '@roentgen/logger';
 import { ObjectNotFoundError, S3ObjectStore, StoreAccessDeniedError, objectKeys, type S3Options } from '@roentgen/storage';
@@ -213,6 +213,48 @@ describe('a store', () => {
     await expect(S3ObjectStore.connect({ ...optionsFor(shared), endpoint: 'localhost:9000' }, silentLogger)).rejects.toThrow(
       /S3_ENDPOINT="localhost:9000" is not the address of an object store: expected http:\/\/host:port/,
     );
+  });
+
+  test.each([
+    ['says so', 507, '<Error><Code>XMinioStorageFull</Code><Message>no space</Message></Error>', 1],
+    ['answers to reads and fails what is written', 500, '<Error><Code>InternalError</Code><Message>try again</Message></Error>', 4],
+  ])('that is full and %s is told from one that is away, until something as large finds room', async (_how, status, body, tries) => {
+    let full = true;
+    let puts = 0;
+    const endpoint = await server((request, response) => {
+      request.resume();
+      if (request.method === 'HEAD') return void response.writeHead(404).end();
+      puts++;
+      const small = Number(request.headers['content-length']) < 1000;
+      if (full && !small) return void response.writeHead(status, { 'content-type': 'application/xml' }).end(body);
+      response.writeHead(200, { etag: '"e"' }).end();
+    });
+    const store = await S3ObjectStore.connect({ ...optionsFor(shared), endpoint }, silentLogger);
+    await store.check();
+    await expect(store.put('key', randomBytes(2000), 'text/plain')).rejects.toMatchObject({
+      code: 'STORE_FULL',
+      message: expect.stringMatching(/full.*(free|make) .*disk/i),
+    });
+    expect(puts).toBe(tries);
+    await expect(store.check()).rejects.toThrow(StoreFullError);
+    await store.put('small', randomBytes(10), 'text/plain');
+    await expect(store.check()).rejects.toThrow(StoreFullError);
+    full = false;
+    await store.put('key', randomBytes(2000), 'text/plain');
+    await store.check();
+  });
+
+  test('that fails reads as well is away, not full', async () => {
+    let away = false;
+    const endpoint = await server((request, response) => {
+      request.resume();
+      response.writeHead(away ? 500 : 404).end();
+    });
+    const store = await S3ObjectStore.connect({ ...optionsFor(shared), endpoint }, silentLogger);
+    away = true;
+    await expect(store.put('key', randomBytes(2000), 'text/plain')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    away = false;
+    await store.check();
   });
 
   test('that hiccups is asked again; one that goes on failing is named', async () => {

@@ -1,4 +1,4 @@
-import { newId, type AttemptId, type RunEventInput, type WorkerId, type WorkerRuntime } from '@roentgen/domain';
+import { newId, type AttemptId, type HeldWait, type RunEventInput, type WorkerId, type WorkerRuntime } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { Bus } from '@roentgen/messaging';
 import { AttemptOffer, AttemptStop, RecordEvents, WorkerHeartbeat, type HeldAttempt } from '@roentgen/protocol';
@@ -21,6 +21,8 @@ export class ScriptedWorker {
   runtime: WorkerRuntime | null = null;
   /** What it says that it works on besides. */
   chunks: z.infer<typeof WorkerHeartbeat.schema>['chunks'] = [];
+  /** Why it says that it does not go on with what it holds. */
+  waitsFor: HeldWait | null = null;
   private held: HeldAttempt | null = null;
   private readonly offers: Offer[] = [];
   private readonly waiting: ((offer: Offer) => void)[] = [];
@@ -126,6 +128,7 @@ export class ScriptedWorker {
       deviceName: 'none',
       state: this.held === null ? 'IDLE' : 'TRAINING',
       holding: this.held,
+      waiting: this.waitsFor,
       chunks: this.chunks,
       progressCounter: [...this.stated.values()].reduce((sum, count) => sum + count, 0),
       startedAt: new Date(0).toISOString(),

@@ -41,7 +41,14 @@ async function put(url: string, bytes: Uint8Array<ArrayBuffer>, timeoutMs: numbe
     );
   }
   if (response.ok) return;
-  const message = `The object store at ${origin} answered HTTP ${response.status} to PUT ${pathname}.`;
+  const message = `The object store at ${origin} answered HTTP ${response.status} to PUT ${pathname}.${storageHint(response.status)}`;
   if (response.status >= 500 || response.status === 408 || response.status === 429) throw new TransientTransferError(message);
   throw new TransferError(message);
+}
+
+/** 507 Insufficient Storage says it; stores that have no word for a full disk answer 500. */
+function storageHint(status: number): string {
+  const again = 'free space there or make the disk larger, then start again.';
+  if (status === 507) return ` It is full: ${again}`;
+  return status === 500 ? ` If its disk is full, ${again} Otherwise its log says why.` : '';
 }

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { UnavailableError, coerceError } from '@roentgen/domain';
+import { DatabaseFullError, UnavailableError, coerceError } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import { translateError } from './errors.js';
 import { assertMigrated, migrate, shippedMigrations, type Migration } from './migrate.js';
@@ -28,11 +28,15 @@ pg.types.setTypeParser(pg.types.builtins.INT8, (text) => {
 pg.types.setTypeParser(pg.types.builtins.TIMESTAMPTZ, (text) => new Date(text).toISOString());
 
 const RETRY_PAUSE_MS = 250;
+/** Whoever writes tries again more often than that: a server that nobody has found full for so long counts as having room. */
+const FULL_REMEMBERED_MS = 30_000;
 /** Nobody waits for ever: not for a lock, not for a statement, and not for the locks of a process that was stopped in its transaction. */
 const SESSION_SETTINGS = '-c timezone=UTC -c lock_timeout=30s -c statement_timeout=120s -c idle_in_transaction_session_timeout=60s';
 
 /** The pool and its transactions: the only place that knows the driver. */
 export class Database implements Queryable {
+  private full: { readonly error: DatabaseFullError; readonly atMs: number } | null = null;
+
   private constructor(
     private readonly pool: pg.Pool,
     private readonly logger: Logger,
@@ -73,16 +77,21 @@ export class Database implements Queryable {
     }
   }
 
-  /** @throws UnavailableError when the server is away */
+  /** @throws UnavailableError when the server is away, DatabaseFullError when its disk has no room */
   async query(name: string, sql: string, parameters: readonly unknown[] = []): Promise<unknown[]> {
     try {
       return await runNamed(this.pool, name, sql, parameters);
     } catch (thrown) {
-      throw translateError(thrown, this.host);
+      throw this.translated(thrown);
     }
   }
 
-  /** Runs `work` in one transaction (read committed); any throw rolls back. @throws UnavailableError when the server is away */
+  /** Why nothing can be written, as far as this process has found lately; reading goes on meanwhile. @throws DatabaseFullError */
+  checkRoom(): void {
+    if (this.full !== null && performance.now() - this.full.atMs < FULL_REMEMBERED_MS) throw this.full.error;
+  }
+
+  /** Runs `work` in one transaction (read committed); any throw rolls back. @throws UnavailableError when the server is away, DatabaseFullError when its disk has no room */
   async transaction<T>(name: string, work: (tx: Queryable) => Promise<T>): Promise<T> {
     return await this.withClient(async (client) => {
       await client.query(`begin /* ${name} */`);
@@ -130,8 +139,14 @@ export class Database implements Queryable {
         client.release(broken);
       }
     } catch (thrown) {
-      throw translateError(thrown, this.host);
+      throw this.translated(thrown);
     }
+  }
+
+  private translated(thrown: unknown): Error {
+    const error = translateError(thrown, this.host);
+    if (error instanceof DatabaseFullError) this.full = { error, atMs: performance.now() };
+    return error;
   }
 
   private async waitUntilReachable(startupTimeoutMs: number): Promise<void> {

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { ConflictError, UnavailableError, coerceError } from '@roentgen/domain';
+import { ConflictError, DatabaseFullError, UnavailableError, coerceError } from '@roentgen/domain';
 
 /**
  * SQLSTATEs of a server that is going, coming or full (connections, disk, memory), of sessions that it ended, and of statements that others were in the way
@@ -16,13 +16,26 @@ export class ObjectInRemovalError extends ConflictError {}
 /** As claim_object_keys raises it. */
 const IN_REMOVAL_STATE = 'RJ001';
 
-/** The driver's error in our terms: UnavailableError when the server could not be reached or went away, ObjectInRemovalError, else what was thrown. */
+/** disk_full */
+const FULL_STATE = '53100';
+
+/** The driver's error in our terms: DatabaseFullError when its disk is, UnavailableError when the server could not be reached or went away, ObjectInRemovalError, else what was thrown. */
 export function translateError(thrown: unknown, host: string): Error {
   const error = coerceError(thrown);
   if (error instanceof pg.DatabaseError && error.code === IN_REMOVAL_STATE) return inRemoval(error);
+  if (error instanceof pg.DatabaseError && error.code === FULL_STATE) return full(error, host);
   if (!isAway(error)) return error;
   const message = `Postgres at ${host} does not answer (${error.message || 'no connection'}). Reconnecting goes on; try again, or start it.`;
   return new UnavailableError(message, { host }, { cause: error });
+}
+
+function full(cause: pg.DatabaseError, host: string): DatabaseFullError {
+  // Without room for its write-ahead log the server ends, and cannot recover before there is some.
+  const rest =
+    cause.severity === 'PANIC'
+      ? 'it has ended. Free space there, or make the disk larger, and start it again'
+      : 'nothing was written. Free space there, or make the disk larger; it goes on by itself then';
+  return new DatabaseFullError(`The disk of Postgres at ${host} is full (${cause.message}): ${rest}.`, { host }, { cause });
 }
 
 function isAway(error: Error): boolean {

@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { RUN_STATUSES, RunWaitSchema, idColumn, uuidOf, type CoordinatorId, type RunId, type RunWait } from '@roentgen/domain';
+import {
+  HELD_WAIT_CODES,
+  RUN_STATUSES,
+  RunWaitSchema,
+  idColumn,
+  uuidOf,
+  type CoordinatorId,
+  type RunId,
+  type RunWait,
+} from '@roentgen/domain';
 import type { Database } from './database.js';
 
 const LeasedRunRow = z
@@ -90,6 +99,9 @@ export type LiveAttempt = z.infer<typeof LiveAttemptRow>;
 
 const OPEN = `status not in ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PAUSED')`;
 
+/** A worker has it, and nobody has asked it to leave. */
+const HELD_STATES = ['PREPARING', 'RUNNING', 'WAITING'];
+
 const LEASED_COLUMNS = `
   r.id, r.project_id, r.generation, r.status, r.recipe, r.dataset_version_id,
   v.manifest_key, encode(v.manifest_sha256, 'hex') as manifest_sha256, v.classes,
@@ -169,16 +181,17 @@ export class RunLeaseStore {
     return LiveAttemptRow.array().parse(rows);
   }
 
-  /** Says why a queued run waits; taken back when it is given to a worker. */
-  async explainWait(runId: RunId, wait: RunWait): Promise<void> {
+  /** Says why a queued run waits, or one that a worker holds, or (null) that the latter goes on. One that is in another state by now stays as it is. */
+  async explainWait(runId: RunId, wait: RunWait | null): Promise<void> {
+    const held = wait === null || HELD_WAIT_CODES.some((code) => code === wait.code);
     await this.db.query(
       'explain_wait',
       `update training_runs
           set wait = $2::jsonb,
               status_code = case when $3 = 'NO_WORKER_FITS' then $3 else status_code end,
               status_message = case when $3 = 'NO_WORKER_FITS' then $4 else status_message end
-        where id = $1 and status = 'QUEUED' and wait is distinct from $2::jsonb`,
-      [uuidOf(runId), JSON.stringify(wait), wait.code, wait.message],
+        where id = $1 and status = any ($5::text[]) and wait is distinct from $2::jsonb`,
+      [uuidOf(runId), wait && JSON.stringify(wait), wait?.code ?? '', wait?.message ?? '', held ? HELD_STATES : ['QUEUED']],
     );
   }
 }

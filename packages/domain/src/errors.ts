@@ -47,7 +47,17 @@ export class ForbiddenError extends RoentgenError {
 
 /** A part that this process depends on (database, broker, object store) did not answer in time. */
 export class UnavailableError extends RoentgenError {
-  readonly code = 'UNAVAILABLE';
+  readonly code: string = 'UNAVAILABLE';
+}
+
+/** The object store answers and can be read, but has no room for what is to be stored. Passes when somebody makes room. */
+export class StoreFullError extends UnavailableError {
+  override readonly code = 'STORE_FULL';
+}
+
+/** The database answers and can be read, but has no room for what is to be written: nothing of it was. Passes when somebody makes room. */
+export class DatabaseFullError extends UnavailableError {
+  override readonly code = 'DATABASE_FULL';
 }
 
 /** A worker or coordinator acts on an attempt, lease or chunk that has since been given to another. */

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 export interface ObjectStore {
   /** Creates the bucket where it is absent; safe when several processes start at once. */
   ensureBucket(): Promise<void>;
+  /** The object is whole or absent. @throws StoreFullError when there is no room for it */
   put(key: string, bytes: Uint8Array, contentType: string): Promise<void>;
   /** The whole object. @throws ObjectNotFoundError */
   get(key: string): Promise<Buffer>;
@@ -14,6 +15,8 @@ export interface ObjectStore {
   /** Server-side copy; the target is whole or absent. @throws ObjectNotFoundError */
   copy(fromKey: string, toKey: string): Promise<void>;
   remove(keys: readonly string[]): Promise<void>;
+  /** Resolves when the store answers and, as far as this process has found lately, has room. @throws UnavailableError, StoreFullError */
+  check(): Promise<void>;
   /** A URL with which anyone can PUT exactly this key until it expires. */
   presignPut(key: string, expiresInSeconds: number): Promise<string>;
   /** A URL with which anyone can GET exactly this key until it expires; `fileName` is what a browser saves it as. */

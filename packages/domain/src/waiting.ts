@@ -55,6 +55,7 @@ export function obstacleOf(worker: WorkerFacts): WorkerObstacle | null {
  * - `BACKING_OFF`: it failed, and is tried again at a set time.
  * - `BROKER_AWAY`, `NO_WORKERS`: no worker can be heard, or none is there. `NO_ELIGIBLE_WORKER`: none of those that are there may be given it.
  * - `WORKERS_BUSY`: those that may are busy. `NO_WORKER_FITS`: none has the memory.
+ * - `STORE_FULL`, `STORE_AWAY`, `DATABASE_FULL`: its worker holds it where it is until there is room again, or the store answers.
  * - `PAUSED`: until somebody resumes it. `WORKER_LEAVING`: asked to pause or cancel, its worker has not left yet.
  */
 export const WAIT_CODES = [
@@ -66,12 +67,22 @@ export const WAIT_CODES = [
   'NO_ELIGIBLE_WORKER',
   'WORKERS_BUSY',
   'NO_WORKER_FITS',
+  'STORE_FULL',
+  'STORE_AWAY',
+  'DATABASE_FULL',
   'PAUSED',
   'WORKER_LEAVING',
 ] as const;
 export type WaitCode = (typeof WAIT_CODES)[number];
 
-/** Why a coordinator gave a queued run to nobody, as it is stored with the run; keys in this order. */
+/** What a worker can wait for while it holds a run. */
+export const HELD_WAIT_CODES = ['STORE_FULL', 'STORE_AWAY', 'DATABASE_FULL'] as const satisfies readonly WaitCode[];
+
+/** Why a worker does not go on with the run that it holds. The message names no hosts: users read it. */
+export const HeldWaitSchema = z.object({ code: z.enum(HELD_WAIT_CODES), message: z.string().max(1_000) });
+export type HeldWait = z.infer<typeof HeldWaitSchema>;
+
+/** Why a coordinator gave a queued run to nobody, or why its worker does not go on with it, as it is stored with the run; keys in this order. */
 export const RunWaitSchema = z.object({
   code: z.enum(WAIT_CODES),
   message: z.string(),

@@ -57,6 +57,7 @@ const MESSAGES: ReadonlyArray<{ message: Message<string, readonly string[], unkn
       deviceName: 'Xeon',
       state: 'IDLE',
       holding: held,
+      waiting: { code: 'STORE_FULL', message: 'The object store has no room.' },
       chunks: [{ chunkId: newId('chk'), token: held.token }],
       progressCounter: 0,
       startedAt: '2026-01-02T03:04:05.000Z',
@@ -205,6 +206,12 @@ test.each(badCases)('%s with %s is neither sent nor taken', (_, _why, message, p
 
 test.each(cases)('%s of a newer sender: unknown fields are ignored', (_, { message, good }) => {
   expect(decodeMessage(message, bytesOf(envelopeOf(message, { ...good, addedLater: 1 }))).payload).toEqual(good);
+});
+
+test('a worker of a later version may wait for what nobody here knows', () => {
+  const { good } = cases.find(([name]) => name === 'worker-heartbeat')![1];
+  const later = bytesOf(envelopeOf(WorkerHeartbeat, { ...good, waiting: { code: 'MOON', message: 'It is not full.' } }));
+  expect(decodeMessage(WorkerHeartbeat, later).payload.waiting).toBeNull();
 });
 
 test.each(cases)('%s of a version not known is refused by its number', (_, { message, good }) => {

@@ -1,4 +1,4 @@
-import { RoentgenError, UnavailableError, coerceError } from '@roentgen/domain';
+import { RoentgenError, StoreFullError, UnavailableError, coerceError } from '@roentgen/domain';
 
 /** There is no object with this key. */
 export class ObjectNotFoundError extends RoentgenError {
@@ -32,6 +32,8 @@ const DENIED = [
   'RequestTimeTooSkewed',
   'AuthorizationHeaderMalformed',
 ];
+/** Answers of a store, or a bucket, that has no room: MinIO, Ceph, and others that say it. */
+const FULL = ['XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded', 'QuotaExceeded', 'InsufficientCapacity', 'InsufficientStorage'];
 /** Answers of a store that is overloaded or not yet up. */
 const BUSY = ['SlowDown', 'ServiceUnavailable', 'InternalError', 'RequestTimeout', 'XMinioServerNotInitialized'];
 const NETWORK = [
@@ -56,6 +58,18 @@ export function isTransient(error: Error): boolean {
   return NETWORK.includes(codeOf(error)) || BUSY.includes(codeOf(error)) || BUSY_STATUS.test(error.message);
 }
 
+/** A store that answers so to a write may well answer to everything else: SeaweedFS has no other word for a full disk. */
+export const isBusy = (error: Error): boolean => BUSY.includes(codeOf(error)) || BUSY_STATUS.test(error.message);
+
+/** A write failed, reads work. @param reason what the store said to the write */
+export function refusesWrites({ what, endpoint, bucket, key }: StoreOperation, bytes: number, cause: Error): StoreFullError {
+  return new StoreFullError(
+    `The object store at ${endpoint} answers, but does not take the ${what} of object "${key}" (${bytes} bytes) in bucket "${bucket}": ${cause.message}. Most likely its disk is full: free space there, or make the disk larger. If it is not, the log of the store says what it is.`,
+    { endpoint, bucket, key, bytes },
+    { cause },
+  );
+}
+
 /** The SDK's error in our terms. */
 export function translateError(thrown: unknown, operation: StoreOperation): Error {
   const error = coerceError(thrown);
@@ -70,6 +84,14 @@ export function translateError(thrown: unknown, operation: StoreOperation): Erro
   if (code === 'NoSuchBucket') {
     return new UnavailableError(
       `There is no bucket "${bucket}" at ${endpoint}. Run the gateway's set-up, which creates it, or set S3_BUCKET to one that exists.`,
+      details,
+      options,
+    );
+  }
+  if (FULL.includes(code)) {
+    const fix = 'Free space there, or make the disk (or the quota of the bucket) larger; it goes on by itself then.';
+    return new StoreFullError(
+      `The object store at ${endpoint} is full: no room for ${what} of ${object} (${code}). ${fix}`,
       details,
       options,
     );

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'minio';
-import { InvalidInputError, UnavailableError, coerceError, type ObjectStore } from '@roentgen/domain';
+import { InvalidInputError, StoreFullError, UnavailableError, coerceError, type ObjectStore } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import { contentDisposition } from './content-disposition.js';
-import { ObjectNotFoundError, StoreError, isTransient, translateError, type StoreOperation } from './errors.js';
+import { ObjectNotFoundError, StoreError, isBusy, isTransient, refusesWrites, translateError, type StoreOperation } from './errors.js';
 import { PART_BYTES, joined, parts } from './pieces.js';
 import { DEFAULT_RETRY, withRetries } from './retry.js';
 import { createTransport } from './transport.js';
@@ -23,6 +23,10 @@ export interface S3Options {
 }
 
 const PROBE_INTERVAL_MS = 500;
+/** What is waited for room with is tried more often than that: a store that nobody has found full for so long counts as having room. */
+const FULL_REMEMBERED_MS = 60_000;
+/** Nothing has this key: that the store says so is the answer. */
+const CHECKED_KEY = 'readiness';
 /** The longest time that a signature version 4 can be valid. */
 const MAX_PRESIGN_SECONDS = 7 * 24 * 3600;
 
@@ -31,6 +35,8 @@ const MAX_PRESIGN_SECONDS = 7 * 24 * 3600;
  * UnavailableError, StoreAccessDeniedError, StoreError.
  */
 export class S3ObjectStore implements ObjectStore {
+  private full: { readonly error: StoreFullError; readonly bytes: number; readonly atMs: number } | null = null;
+
   private constructor(
     private readonly client: Client,
     /** Never connects: it only signs, for the address that clients know. */
@@ -69,7 +75,7 @@ export class S3ObjectStore implements ObjectStore {
   async put(key: string, bytes: Uint8Array, contentType: string): Promise<void> {
     const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const body = () => (whole.length > PART_BYTES ? parts(whole) : whole);
-    await this.call('upload', key, () =>
+    await this.write('upload', key, whole.length, () =>
       this.client.putObject(this.options.bucket, key, body(), whole.length, { 'Content-Type': contentType }),
     );
   }
@@ -96,6 +102,11 @@ export class S3ObjectStore implements ObjectStore {
   async copy(fromKey: string, toKey: string): Promise<void> {
     const { bucket } = this.options;
     await this.call('copy', fromKey, () => this.client.copyObject(bucket, toKey, `/${bucket}/${fromKey}`));
+  }
+
+  async check(): Promise<void> {
+    await this.stat(CHECKED_KEY);
+    if (this.full !== null && performance.now() - this.full.atMs < FULL_REMEMBERED_MS) throw this.full.error;
   }
 
   async remove(keys: readonly string[]): Promise<void> {
@@ -142,6 +153,42 @@ export class S3ObjectStore implements ObjectStore {
     } catch (thrown) {
       throw translateError(thrown, this.operation(what, key));
     }
+  }
+
+  /** Tells a store that has no room from one that is away, and remembers it. */
+  private async write(what: string, key: string, bytes: number, action: () => Promise<unknown>): Promise<void> {
+    try {
+      await this.call(what, key, action);
+      // What is small may still find room where something large did not.
+      if (bytes >= (this.full?.bytes ?? 0)) this.full = null;
+    } catch (thrown) {
+      const error = coerceError(thrown);
+      const busy = error instanceof UnavailableError && error.cause instanceof Error && isBusy(error.cause);
+      const found = busy && (await this.answers()) ? refusesWrites(this.operation(what, key), bytes, coerceError(error.cause)) : error;
+      if (found instanceof StoreFullError) {
+        this.full = { error: found, bytes, atMs: performance.now() };
+        if (bytes > PART_BYTES) await this.dropParts(key);
+      }
+      throw found;
+    }
+  }
+
+  /** Parts that did find room keep it from others, and from whoever makes room. Best effort: the janitor removes what stays. */
+  private async dropParts(key: string): Promise<void> {
+    const { bucket } = this.options;
+    try {
+      const uploadId = await this.client.findUploadId(bucket, key);
+      if (uploadId !== undefined) await this.client.abortMultipartUpload(bucket, key, uploadId);
+    } catch {
+      // A store without any room may not even note that something goes.
+    }
+  }
+
+  private async answers(): Promise<boolean> {
+    return await this.stat(CHECKED_KEY).then(
+      () => true,
+      () => false,
+    );
   }
 
   private operation(what: string, key?: string): StoreOperation {

@@ -156,9 +156,6 @@ export async function createContext(config: CoordinatorConfig): Promise<Coordina
 
 type Outside = Pick<CoordinatorContext, 'id' | 'config' | 'logger' | 'database' | 'bus' | 'objects' | 'registry'>;
 
-/** Nothing has this key: that the store says so is the answer. */
-const READINESS_KEY = 'readiness';
-
 async function observe({ id, config, logger, database, bus, objects, registry: workers }: Outside): Promise<Observed> {
   const version = packageVersion(new URL('../package.json', import.meta.url));
   const onError = (reason: string) => logger.warn({ reason }, 'traces could not be sent');
@@ -169,9 +166,9 @@ async function observe({ id, config, logger, database, bus, objects, registry: w
   observeBus(bus, registry);
   const readiness = new Readiness();
   readiness.watch([
-    { name: 'postgres', needed: true, check: () => database.query('readiness', 'select 1') },
+    { name: 'postgres', needed: true, check: () => database.query('readiness', 'select 1').then(() => database.checkRoom()) },
     { name: 'nats', needed: true, check: () => bus.flush() },
-    { name: 'store', needed: true, check: () => objects.stat(READINESS_KEY) },
+    { name: 'store', needed: true, check: () => objects.check() },
   ]);
   const finishedRuns = new FinishedRunLog(summaries, logger, (event, summary) => metrics.runFinished(event, summary?.cause ?? null));
   return { registry, metrics, readiness, tracer, traces: new RunTraces(tracer), finishedRuns };

@@ -67,9 +67,6 @@ import { GatewayMetrics } from './observability/gateway-metrics.js';
 import { OperationObserver, type ObservedOperation } from './observability/observed-operation.js';
 import { buildGatewaySchema } from './schema.js';
 
-/** Nothing has this key: that the store says so is the answer. */
-const READINESS_KEY = 'readiness';
-
 /** The parts outside this process; tests may bring their own. */
 export interface GatewayParts {
   readonly logger: Logger;
@@ -192,13 +189,14 @@ export async function createContext(parts: GatewayParts, config: Pick<GatewayCon
   };
 }
 
-/** Uploads and CSV files wait for the store; all else goes on without it. */
+/** Uploads and CSV files wait for the store, mutations for room in Postgres; all else goes on without. */
 function watched({ database, bus, store }: GatewayParts): Readiness {
   const readiness = new Readiness();
   readiness.watch([
     { name: 'postgres', needed: true, check: () => database.query('readiness', 'select 1') },
+    { name: 'postgres-space', needed: false, check: async () => Promise.resolve(database.checkRoom()) },
     { name: 'nats', needed: true, check: () => bus.flush() },
-    { name: 'store', needed: false, check: () => store.stat(READINESS_KEY) },
+    { name: 'store', needed: false, check: () => store.check() },
   ]);
   return readiness;
 }

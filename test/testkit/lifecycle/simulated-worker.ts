@@ -52,7 +52,7 @@ export class SimulatedWorker {
       startedAt: new Date(0).toISOString(),
       residentBytes: 0,
     };
-    return { ...fixed, workerId, name, state, holding: this.work?.held ?? null, chunks: [], runtime: null };
+    return { ...fixed, workerId, name, state, holding: this.work?.held ?? null, waiting: null, chunks: [], runtime: null };
   }
 
   offer(offer: Offer): z.infer<typeof AttemptOffer.reply> {

@@ -551,16 +551,19 @@ export type UploadStatus =
   | 'OPEN'
   | 'READY';
 
-/** Why a run does not go on. BACKING_OFF: until it is tried again; NO_ELIGIBLE_WORKER: workers are there, and none may be given it; WORKER_LEAVING: asked to pause or cancel, it still ends its step. */
+/** Why a run does not go on. BACKING_OFF: until it is tried again; NO_ELIGIBLE_WORKER: workers are there, and none may be given it; STORE_FULL, STORE_AWAY, DATABASE_FULL: its worker holds it where it is until that is over; WORKER_LEAVING: asked to pause or cancel, it still ends its step. */
 export type WaitCode =
   | 'BACKING_OFF'
   | 'BROKER_AWAY'
+  | 'DATABASE_FULL'
   | 'NOT_LOOKED_AT'
   | 'NO_COORDINATOR'
   | 'NO_ELIGIBLE_WORKER'
   | 'NO_WORKERS'
   | 'NO_WORKER_FITS'
   | 'PAUSED'
+  | 'STORE_AWAY'
+  | 'STORE_FULL'
   | 'WORKERS_BUSY'
   | 'WORKER_LEAVING';
 

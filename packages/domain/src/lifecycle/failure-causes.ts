@@ -38,7 +38,12 @@ const CAUSES = {
     pauseMs: 0,
   },
   /** The object store was away, or full, for longer than a worker waits. */
-  STORE_AWAY: { retry: 'free', blames: 'nobody', codes: ['UNAVAILABLE', 'STORE_ERROR', 'STORE_ACCESS_DENIED'], pauseMs: 5_000 },
+  STORE_AWAY: {
+    retry: 'free',
+    blames: 'nobody',
+    codes: ['UNAVAILABLE', 'STORE_FULL', 'DATABASE_FULL', 'STORE_ERROR', 'STORE_ACCESS_DENIED'],
+    pauseMs: 5_000,
+  },
   /** The database has forgotten facts that it had confirmed: it was restored, or failed over to a copy that lagged behind. */
   FACTS_LOST: { retry: 'free', blames: 'nobody', codes: ['FACTS_LOST'], pauseMs: 0 },
   OUT_OF_MEMORY: { retry: 'once', blames: 'run', codes: ['OUT_OF_MEMORY'], pauseMs: 0 },

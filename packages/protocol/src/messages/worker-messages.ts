@@ -3,6 +3,7 @@ import {
   CheckpointRefSchema,
   DEVICES,
   DatasetRefSchema,
+  HeldWaitSchema,
   RunEventInputSchema,
   SelftestSummarySchema,
   WeightSetRefSchema,
@@ -38,6 +39,8 @@ export const WorkerHeartbeat = defineMessage({
     deviceName: z.string(),
     state: z.enum(WORKER_STATES),
     holding: HeldAttemptSchema.nullable(),
+    /** Why it does not go on with what it holds; null also for a reason that the receiver does not know yet. */
+    waiting: HeldWaitSchema.nullable().default(null).catch(null),
     /** Chunks that it works on: their leases go on for as long as they are named here. */
     chunks: z.array(z.object({ chunkId: idSchema('chk'), token: FenceToken })).default([]),
     /** Counts what the compute thread finished; standing still while it should move tells a wedged worker from a busy one. */

@@ -1,5 +1,5 @@
 import type { HeldPass } from '@roentgen/database';
-import { RoentgenError, coerceError } from '@roentgen/domain';
+import { UnavailableError, coerceError } from '@roentgen/domain';
 import { inPass, PassLostError, type JanitorParts, type Phase, type StepResult } from './janitor-parts.js';
 import { listing } from './listing.js';
 import { missing } from './missing.js';
@@ -45,7 +45,7 @@ export class Janitor {
         return;
       }
       const error = coerceError(thrown);
-      if (error instanceof RoentgenError && error.code === 'UNAVAILABLE') throw error;
+      if (error instanceof UnavailableError) throw error;
       logger.error({ err: error, passId: pass.passId }, 'janitor pass failed');
       await this.end(pass, error.message);
     }

@@ -35,7 +35,7 @@ export class ObservedRunBook implements RunBook {
     return this.book.liveAttempts(runIds);
   }
 
-  explainWait(runId: RunId, wait: RunWait): Promise<void> {
+  explainWait(runId: RunId, wait: RunWait | null): Promise<void> {
     return this.book.explainWait(runId, wait);
   }
 

@@ -62,7 +62,7 @@ export class PostgresRunBook implements RunBook {
     return this.parts.leases.liveAttempts(runIds);
   }
 
-  explainWait(runId: RunId, wait: RunWait): Promise<void> {
+  explainWait(runId: RunId, wait: RunWait | null): Promise<void> {
     return this.parts.leases.explainWait(runId, wait);
   }
 

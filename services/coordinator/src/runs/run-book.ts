@@ -23,8 +23,8 @@ export interface RunBook {
   renew(coordinator: CoordinatorId, leaseMs: number): Promise<LeasedRun[]>;
   release(coordinator: CoordinatorId): Promise<void>;
   liveAttempts(runIds: readonly RunId[]): Promise<LiveAttempt[]>;
-  /** Says why a queued run waits; taken back when it is given to a worker. */
-  explainWait(runId: RunId, wait: RunWait): Promise<void>;
+  /** Says why a queued run waits, or one that a worker holds, or (null) that the latter goes on; forgotten when it is queued, or given to a worker. */
+  explainWait(runId: RunId, wait: RunWait | null): Promise<void>;
   apply(runId: RunId, input: RunInput): Promise<Outcome>;
   /** Facts that are in the log already change nothing. */
   report(report: Report): Promise<Outcome>;

@@ -33,6 +33,7 @@ const worker = (overrides: Partial<KnownWorker> = {}): KnownWorker => ({
   name: 'gpu-1',
   state: 'IDLE',
   holding: null,
+  waiting: null,
   chunks: [],
   lastSeenMs: NOW - 100,
   restsUntilMs: 0,
@@ -124,6 +125,23 @@ describe('runs with an attempt', () => {
     const holding = { runId: owner.runId, attemptId: attempt.attemptId, generation: 1, token: attempt.token };
     expect(kinds({ runs: [owner], attempts: [attempt], workers: [] })).toEqual(['LOSE_ATTEMPT']);
     expect(kinds({ runs: [owner], attempts: [attempt], workers: [{ ...holder, state: 'TRAINING', holding }] })).toEqual([]);
+  });
+
+  test('what its worker says that it waits for is told once, and that it goes on; what a worker says of something else is not', () => {
+    const holder = worker({ state: 'TRAINING' });
+    const attempt = attemptOf(owner, holder, 30_000);
+    const holding = { runId: owner.runId, attemptId: attempt.attemptId, generation: 1, token: attempt.token };
+    const waiting = { code: 'STORE_FULL', message: 'There is no room.' } as const;
+    const wait = { ...waiting, workers: [] };
+    const waits = { ...holder, holding, waiting };
+    const view = { attempts: [attempt], workers: [waits] };
+    expect(plan({ ...view, runs: [owner] })).toEqual([{ kind: 'EXPLAIN_WAIT', run: owner, wait }]);
+    const told = { ...owner, wait };
+    expect(kinds({ ...view, runs: [told] })).toEqual([]);
+    expect(plan({ ...view, runs: [told], workers: [{ ...waits, waiting: null }] })).toEqual([
+      { kind: 'EXPLAIN_WAIT', run: told, wait: null },
+    ]);
+    expect(kinds({ ...view, runs: [owner], workers: [{ ...waits, holding: null, lastSeenMs: NOW - 29_900 }] })).toEqual([]);
   });
 
   test('a coordinator that has only just begun to listen calls nobody lost', () => {

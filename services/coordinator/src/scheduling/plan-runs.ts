@@ -38,7 +38,8 @@ type StopReason = z.infer<typeof AttemptStop.schema>['reason'];
 export type RunAction =
   /** With a micro-batch where the run waits for one to be settled. */
   | { readonly kind: 'OFFER'; readonly run: LeasedRun; readonly worker: KnownWorker; readonly microBatchSize: number | null }
-  | { readonly kind: 'EXPLAIN_WAIT'; readonly run: LeasedRun; readonly wait: RunWait }
+  /** Null: it does not wait any more. */
+  | { readonly kind: 'EXPLAIN_WAIT'; readonly run: LeasedRun; readonly wait: RunWait | null }
   | { readonly kind: 'LOSE_ATTEMPT'; readonly run: LeasedRun; readonly attempt: LiveAttempt; readonly reason: string }
   | { readonly kind: 'STOP_ATTEMPT'; readonly workerId: WorkerId; readonly attempt: HeldAttempt; readonly reason: StopReason }
   /** Nobody works on it, and its state says that somebody does: it is queued again, or what was asked for comes true. */
@@ -102,7 +103,9 @@ function planHeld(view: SchedulingView, run: LeasedRun, attempt: LiveAttempt): R
   if (run.status === 'CANCELLING') return [{ kind: 'STOP_ATTEMPT', workerId: attempt.workerId, attempt, reason: 'CANCEL' }];
   if (run.status === 'PAUSING') return [{ kind: 'STOP_ATTEMPT', workerId: attempt.workerId, attempt, reason: 'PAUSE' }];
   if (view.drained.has(attempt.workerId)) return [{ kind: 'STOP_ATTEMPT', workerId: attempt.workerId, attempt, reason: 'DRAIN' }];
-  return [];
+  const worker = view.workers.find(({ holding }) => holding?.attemptId === attempt.attemptId);
+  // One that has not been heard lately may still wait.
+  return worker === undefined ? [] : explain(run, worker.waiting && { ...worker.waiting, workers: [] });
 }
 
 /** Why the attempt's worker counts as lost, or null. A worker that is alive but holds something else has forgotten it: it was restarted. */
@@ -178,6 +181,6 @@ function offer(run: LeasedRun, { idle, obstacles }: Pool, found: Obstacles, micr
 }
 
 /** Nothing where it is known already. */
-function explain(run: LeasedRun, wait: RunWait): RunAction[] {
+function explain(run: LeasedRun, wait: RunWait | null): RunAction[] {
   return JSON.stringify(run.wait) === JSON.stringify(wait) ? [] : [{ kind: 'EXPLAIN_WAIT', run, wait }];
 }

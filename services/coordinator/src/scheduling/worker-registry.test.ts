@@ -10,6 +10,7 @@ const heartbeat = (name: string): Heartbeat => ({
   deviceName: 'cpu',
   state: 'IDLE',
   holding: null,
+  waiting: null,
   chunks: [],
   progressCounter: 0,
   startedAt: '2026-01-01T00:00:00.000Z',

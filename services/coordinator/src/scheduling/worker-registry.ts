@@ -1,4 +1,4 @@
-import type { Clock, WorkerId, WorkerRuntime } from '@roentgen/domain';
+import type { Clock, HeldWait, WorkerId, WorkerRuntime } from '@roentgen/domain';
 import type { HeldAttempt, WorkerHeartbeat } from '@roentgen/protocol';
 import type { z } from 'zod';
 
@@ -10,6 +10,8 @@ export interface KnownWorker {
   readonly name: string;
   readonly state: Heartbeat['state'];
   readonly holding: HeldAttempt | null;
+  /** Why it does not go on with what it holds. */
+  readonly waiting: HeldWait | null;
   readonly chunks: Heartbeat['chunks'];
   readonly lastSeenMs: number;
   /** Null: it does not tell. */
@@ -47,6 +49,7 @@ export class WorkerRegistry {
         name: heartbeat.name,
         state: heartbeat.state,
         holding: heartbeat.holding,
+        waiting: heartbeat.waiting,
         runtime: heartbeat.runtime,
         chunks: heartbeat.chunks,
         lastSeenMs,

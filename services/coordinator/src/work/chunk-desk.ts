@@ -13,6 +13,7 @@ import {
   ConflictError,
   StaleTokenError,
   assertNever,
+  causeOf,
   type ChunkId,
   type Clock,
   type ObjectStore,
@@ -90,6 +91,16 @@ export class ChunkDesk {
   async recordResult(result: Result): Promise<{ recorded: true }> {
     const { chunkId, token, outcome } = result;
     const { chunks, database, logger, options } = this.parts;
+    if (
+      outcome.kind === 'failed' &&
+      outcome.retryable &&
+      causeOf(outcome.code) === 'STORE_AWAY' &&
+      (await chunks.postpone(chunkId, token))
+    ) {
+      // The work is not what is wrong: it is not held against the chunk, however long the store is away or full.
+      logger.warn({ chunkId, code: outcome.code, reason: outcome.message }, 'chunk postponed');
+      return { recorded: true };
+    }
     if (outcome.kind === 'failed' && outcome.retryable && (await chunks.giveBack(chunkId, token, options.chunkMaxClaims))) {
       logger.warn({ chunkId, code: outcome.code, reason: outcome.message }, 'chunk given back');
       return { recorded: true };

@@ -102,7 +102,7 @@ export const WorkerObstacleEnum = graphqlEnum(
 export const WaitCodeEnum = graphqlEnum(
   'WaitCode',
   WAIT_CODES,
-  'Why a run does not go on. BACKING_OFF: until it is tried again; NO_ELIGIBLE_WORKER: workers are there, and none may be given it; WORKER_LEAVING: asked to pause or cancel, it still ends its step.',
+  'Why a run does not go on. BACKING_OFF: until it is tried again; NO_ELIGIBLE_WORKER: workers are there, and none may be given it; STORE_FULL, STORE_AWAY, DATABASE_FULL: its worker holds it where it is until that is over; WORKER_LEAVING: asked to pause or cancel, it still ends its step.',
 );
 export const PrecisionEnum = graphqlEnum(
   'Precision',

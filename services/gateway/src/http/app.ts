@@ -7,7 +7,7 @@ import type { TraceParent } from '@roentgen/telemetry';
 import type { RequestContext } from '../graphql/request-context.js';
 import type { GatewayContext } from '../context.js';
 import type { ObservedOperation } from '../observability/observed-operation.js';
-import { UNAUTHENTICATED } from './errors.js';
+import { UNAUTHENTICATED, unavailableMessage } from './errors.js';
 import { MAX_REQUEST_BYTES } from './limits.js';
 import { REQUEST_ID_HEADER, requestIdFrom } from './request-id.js';
 
@@ -100,7 +100,7 @@ function lastResort({ logger }: GatewayContext): ErrorRequestHandler {
     else if (status !== null) sendError(res, status, 'BAD_REQUEST', 'The request body is not JSON that can be read.');
     else {
       logger.error({ err, requestId: locals(res).requestId }, 'a request failed unexpectedly');
-      if (err instanceof UnavailableError) sendError(res, 503, err.code, 'A part of the system does not answer right now. Try again.');
+      if (err instanceof UnavailableError) sendError(res, err.code === 'UNAVAILABLE' ? 503 : 507, err.code, unavailableMessage(err));
       else sendError(res, 500, 'INTERNAL', 'internal error');
     }
   };

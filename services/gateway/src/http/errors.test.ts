@@ -1,6 +1,6 @@
 import { GraphQLError } from 'graphql';
 import { expect, test } from 'vitest';
-import { ForbiddenError, InvalidInputError, UnavailableError } from '@roentgen/domain';
+import { DatabaseFullError, ForbiddenError, InvalidInputError, StoreFullError, UnavailableError } from '@roentgen/domain';
 import { createLogger, silentLogger, type Logger } from '@roentgen/logger';
 import { presentError } from './errors.js';
 
@@ -31,6 +31,16 @@ test('a part that is away is told without its address', () => {
   const shown = present(thrownInResolver(new UnavailableError('Postgres at 10.0.0.7:5432 did not answer')));
   expect(shown.extensions?.['code']).toBe('UNAVAILABLE');
   expect(shown.message).not.toContain('10.0.0.7');
+});
+
+test.each([
+  ['DATABASE_FULL', new DatabaseFullError('The disk of Postgres at 10.0.0.7:5432 is full'), /database is full.*free space/],
+  ['STORE_FULL', new StoreFullError('The object store at http://10.0.0.8:9000 is full'), /object store has no room.*free space/],
+])('a part that is full is told as %s, with what helps and without its address', (code, error, message) => {
+  const shown = present(thrownInResolver(error));
+  expect(shown.extensions?.['code']).toBe(code);
+  expect(shown.message).toMatch(message);
+  expect(shown.message).not.toContain('10.0.0');
 });
 
 test('a value that the schema cannot give is our fault, not the caller’s', () => {

@@ -1,5 +1,13 @@
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
-import { ConflictError, ForbiddenError, InvalidInputError, NotFoundError, UnavailableError } from '@roentgen/domain';
+import {
+  ConflictError,
+  DatabaseFullError,
+  ForbiddenError,
+  InvalidInputError,
+  NotFoundError,
+  StoreFullError,
+  UnavailableError,
+} from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 
 /** The caller showed no token that is valid now. */
@@ -50,10 +58,16 @@ function describeRefusal(cause: unknown): Refusal | null {
   if (cause instanceof NotFoundError || cause instanceof ConflictError || cause instanceof ForbiddenError) {
     return { message: cause.message, extensions: { code: cause.code } };
   }
-  // Its own message names hosts.
-  if (cause instanceof UnavailableError)
-    return { message: 'A part of the system does not answer right now. Try again.', extensions: { code: cause.code } };
+  if (cause instanceof UnavailableError) return { message: unavailableMessage(cause), extensions: { code: cause.code } };
   return null;
+}
+
+/** Errors of parts that are away or full name hosts in their own messages; callers are told what they, or their operator, can do. */
+export function unavailableMessage(error: UnavailableError): string {
+  const fix = 'Nothing was changed. Ask the operator to free space there or to make the disk larger, and try again.';
+  if (error instanceof DatabaseFullError) return `The disk of the database is full: nothing can be written. ${fix}`;
+  if (error instanceof StoreFullError) return `The object store has no room for what is to be stored. ${fix}`;
+  return 'A part of the system does not answer right now. Try again.';
 }
 
 /** GraphQL wraps what resolvers throw, sometimes twice. */

@@ -46,6 +46,7 @@ function desk(options: { otherwiseBusy?: string } = {}) {
       const outbox = new EventOutbox({ producer: 'p', send, onRefused: () => undefined, logger: silentLogger });
       return {
         held: { runId, attemptId, generation, token },
+        waiting: null,
         outbox,
         abandon: (why: string) => log.push(`abandoned: ${why}`),
         close: () => outbox.close(),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
-import { checkTrainingRecipe } from '@roentgen/domain';
+import { checkTrainingRecipe, type HeldWait } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { AttemptOffer, AttemptStop, HeldAttempt } from '@roentgen/protocol';
 import type { TraceParent } from '@roentgen/telemetry';
@@ -15,7 +15,7 @@ type OfferReply = z.infer<typeof AttemptOffer.reply>;
 type Stop = z.infer<typeof AttemptStop.schema>;
 
 /** What the desk needs to know of an attempt. */
-export type DeskAttempt = Pick<Attempt, 'held' | 'outbox' | 'abandon' | 'close'>;
+export type DeskAttempt = Pick<Attempt, 'held' | 'waiting' | 'outbox' | 'abandon' | 'close'>;
 
 export interface AttemptDeskOptions<A extends DeskAttempt> {
   readonly control: SharedControl;
@@ -44,6 +44,11 @@ export class AttemptDesk<A extends DeskAttempt = Attempt> {
 
   get held(): HeldAttempt | null {
     return this.attempt?.held ?? null;
+  }
+
+  /** Why the held attempt does not go on; null when it does. */
+  get waiting(): HeldWait | null {
+    return this.attempt?.waiting ?? null;
   }
 
   /** Events that are not recorded yet. */

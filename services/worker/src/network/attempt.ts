@@ -1,4 +1,4 @@
-import { RoentgenError, RunEventInputSchema, type ObjectStore, type WorkerId } from '@roentgen/domain';
+import { RoentgenError, RunEventInputSchema, type HeldWait, type ObjectStore, type WorkerId } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { Bus } from '@roentgen/messaging';
 import { RecordEvents, type HeldAttempt } from '@roentgen/protocol';
@@ -21,6 +21,7 @@ import { downloadNamed, downloadVerified } from './objects.js';
 import { EventOutbox } from './outbox.js';
 import { patiently, type PatientOptions } from './patience.js';
 import { TrainingFeed, type FeedOptions } from './training-feed.js';
+import { Waits } from './waits.js';
 
 export interface AttemptOptions {
   readonly work: AttemptWork;
@@ -36,24 +37,38 @@ export interface AttemptOptions {
 
 const RECORD_TIMEOUT_MS = 10_000;
 
+const RECORDING = Symbol('recording of events');
+const DATABASE_FULL: HeldWait = {
+  code: 'DATABASE_FULL',
+  message:
+    'The disk of the database is full, so what the run does cannot be recorded. Space has to be freed there, or the disk made larger; the worker keeps its events until then.',
+};
+
 /** An attempt while this worker holds it: its events, its images, its checkpoints. Once it is abandoned nothing is written for it any more. */
 export class Attempt {
   readonly held: HeldAttempt;
   readonly outbox: EventOutbox;
   private readonly abandoned = new AbortController();
   private readonly patience: PatientOptions;
+  private readonly waits = new Waits();
   private feed: TrainingFeed | null = null;
 
   constructor(private readonly options: AttemptOptions) {
     const { work, workerId, bus, control, logger } = options;
     this.held = { runId: work.runId, attemptId: work.attemptId, generation: work.generation, token: work.token };
-    this.patience = { logger, signal: this.abandoned.signal, inHurry: () => control.stopReason !== 'NONE' };
+    this.patience = { logger, signal: this.abandoned.signal, inHurry: () => control.stopReason !== 'NONE', waits: this.waits };
     this.outbox = new EventOutbox({
       producer: `${work.attemptId}/${workerId}`,
       send: (events) => bus.request(RecordEvents, [workerId], { ...this.held, workerId, events }, { timeoutMs: RECORD_TIMEOUT_MS }),
       onRefused: (error) => void this.refused(error),
+      onHeldUp: (error) => this.recordingHeldUp(error),
       logger,
     });
+  }
+
+  /** Why it does not go on; null when it does. */
+  get waiting(): HeldWait | null {
+    return this.waits.current;
   }
 
   get work(): AttemptWork {
@@ -65,6 +80,11 @@ export class Attempt {
     this.options.logger.warn({ runId: this.held.runId, attemptId: this.held.attemptId }, `the attempt is abandoned: ${why}`);
     this.options.control.requestStop('ABANDON');
     this.close();
+  }
+
+  private recordingHeldUp(error: Error | null): void {
+    if (error instanceof RoentgenError && error.code === 'DATABASE_FULL') this.waits.begin(RECORDING, DATABASE_FULL);
+    else this.waits.end(RECORDING);
   }
 
   /** The recorder will never take what this attempt says. Where it is still ours, it fails with that reason. */

@@ -28,14 +28,14 @@ const RESULT_RETRY_MS = [250, 500, 1000, 2000, 4000, 8000];
 /** A coordinator that refuses the same result so often will not take it. */
 const REFUSALS_BEFORE_FAILED = 3;
 /** Nobody has looked at the result. */
-const NOT_ANSWERED = new Set(['NO_RESPONDERS', 'BUS_TIMEOUT', 'UNAVAILABLE']);
+const NOT_ANSWERED = new Set(['NO_RESPONDERS', 'BUS_TIMEOUT', 'UNAVAILABLE', 'STORE_FULL', 'DATABASE_FULL']);
 /** It will be refused again. */
 const FINAL_REFUSALS = new Set(['CONFLICT', 'INVALID_MESSAGE', 'UNKNOWN_MESSAGE_VERSION', 'MESSAGE_TOO_LARGE']);
 const CLAIM_RETRY_MS = 2_000;
 const RESULT_LOST_RETRY_MS = 5_000;
 
 /** Causes that may be gone at another try, or on another worker. */
-const PASSING_CAUSES = new Set(['UNAVAILABLE', 'OUT_OF_MEMORY', 'INTERNAL']);
+const PASSING_CAUSES = new Set(['UNAVAILABLE', 'STORE_FULL', 'OUT_OF_MEMORY', 'INTERNAL']);
 
 /** Claims chunks and hands in what became of them. The queue only says that there may be work; the coordinator's rows decide. */
 export class ChunkDesk {

@@ -4,12 +4,14 @@ import type { Logger } from '@roentgen/logger';
 import type { ChunkOutcome, InspectChunkWork, InspectedFile } from '@roentgen/protocol';
 import { ObjectNotFoundError, objectKeys } from '@roentgen/storage';
 import { Limiter } from './limiter.js';
-import { patiently } from './patience.js';
+import { patiently, type PatientOptions } from './patience.js';
 
 export interface InspectorOptions {
   readonly store: Pick<ObjectStore, 'get' | 'stat' | 'put'>;
   readonly logger: Logger;
   readonly concurrency: number;
+  /** @see PatientOptions.inHurry */
+  readonly inHurry?: () => boolean;
 }
 
 type File = InspectChunkWork['files'][number];
@@ -17,8 +19,11 @@ type File = InspectChunkWork['files'][number];
 /** Looks at uploaded files: whole, of the size that was announced, and images. Those that are get their place by content; the others their reason. */
 export class Inspector {
   private readonly limiter: Limiter;
+  private readonly patience: PatientOptions;
 
   constructor(private readonly options: InspectorOptions) {
+    const { logger, inHurry } = options;
+    this.patience = { logger, ...(inHurry && { inHurry }) };
     this.limiter = new Limiter(options.concurrency);
   }
 
@@ -29,8 +34,8 @@ export class Inspector {
   }
 
   private async inspectFile(projectId: ProjectId, file: File): Promise<InspectedFile> {
-    const { store, logger } = this.options;
-    const patience = { logger };
+    const { store } = this.options;
+    const { patience } = this;
     const stored = await patiently(`look at ${file.fileName}`, () => store.stat(file.stagingKey), patience);
     if (stored === null)
       return rejected(file, 'NOT_UPLOADED', `${file.fileName} was announced but not uploaded: upload it and complete again.`);
@@ -63,12 +68,12 @@ export class Inspector {
 
   /** Stores the very bytes that were hashed: the staging object can still be overwritten by whoever holds its URL. */
   private async keep(projectId: ProjectId, file: File, bytes: Uint8Array, image: InspectedImage): Promise<void> {
-    const { store, logger } = this.options;
+    const { store } = this.options;
     const key = objectKeys.image(projectId, image.sha256);
     await patiently(
       `keeping of ${file.fileName}`,
       async () => ((await store.stat(key)) === null ? store.put(key, bytes, `image/${image.format}`) : undefined),
-      { logger },
+      this.patience,
     );
   }
 }

@@ -25,8 +25,6 @@ import { WeightsImporter } from './weights-importer.js';
 const INSPECT_CHUNKS_AT_ONCE = 2;
 /** When a chunk that came although this worker has no time for it may go to another. */
 const NO_TIME_NAK_MS = 1_000;
-/** Nothing has this key: that the store says so is the answer. */
-const READINESS_KEY = 'readiness';
 const REGISTER_TIMEOUT_MS = 5_000;
 const REGISTER_RETRY_MS = 500;
 const LONGEST_REGISTER_RETRY_MS = 30_000;
@@ -68,10 +66,11 @@ export class NetworkService {
     this.images = new ImageSource(store, cache, new Limiter(config.decodeConcurrency));
     this.heartbeat = new Heartbeat(() => this.beat(), config.heartbeatMs);
     const onOutcome: ChunkDeskOptions['onOutcome'] = (kind, outcome, seconds) => this.metrics.chunk(kind, outcome, seconds);
+    const inHurry = () => this.stopping;
     this.chunks = new ChunkDesk({ bus, workerId: config.workerId, logger, onOutcome });
-    this.inspector = new Inspector({ store, logger, concurrency: config.decodeConcurrency });
-    this.predictions = new PredictionDesk({ store, images: this.images, compute, logger });
-    this.weights = new WeightsImporter({ store, logger, ...config.weights });
+    this.inspector = new Inspector({ store, logger, inHurry, concurrency: config.decodeConcurrency });
+    this.predictions = new PredictionDesk({ store, images: this.images, compute, logger, inHurry });
+    this.weights = new WeightsImporter({ store, logger, inHurry, ...config.weights });
     this.attempts = this.createAttemptDesk();
     observeBus(bus, this.registry);
     this.metrics.watch({ state: () => this.state, outboxEvents: () => this.attempts.pendingEvents, cacheBytes: () => cache.bytes });
@@ -133,7 +132,7 @@ export class NetworkService {
     const eligibility = () => (ineligibleReason === null ? Promise.resolve() : Promise.reject(new Error(ineligibleReason)));
     readiness.watch([
       { name: 'nats', needed: true, check: () => bus.flush() },
-      { name: 'store', needed: true, check: () => this.context.store.stat(READINESS_KEY) },
+      { name: 'store', needed: true, check: () => this.context.store.check() },
       { name: 'selftest', needed: true, check: eligibility },
     ]);
     this.metrics.machine(selftest, ineligibleReason === null);
@@ -234,6 +233,7 @@ export class NetworkService {
       ...{ device, deviceName, runtime },
       state,
       holding: held,
+      waiting: this.attempts.waiting,
       chunks: this.chunks.holding,
       progressCounter: this.control.progress,
       startedAt: this.startedAt,

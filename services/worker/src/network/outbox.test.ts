@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { StaleTokenError, UnavailableError, type RunEventInput } from '@roentgen/domain';
+import { DatabaseFullError, StaleTokenError, UnavailableError, type RunEventInput } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { EventOutbox, type OutboxOptions } from './outbox.js';
 
@@ -66,6 +66,17 @@ test('what is not confirmed is sent again with the same ids, however long it tak
   for (const n of [1, 2, 3]) await events.add(step(n));
   await vi.advanceTimersByTimeAsync(10_000);
   expect(ids()).toEqual([['1', '2'], ['1', '2'], ['1', '2'], ['1', '2'], ['3']]);
+});
+
+test('why nothing is recorded is told with each try, and once that it is again', async () => {
+  const full = new DatabaseFullError('no room');
+  const { send } = recorder([full, full]);
+  const told: (Error | null)[] = [];
+  const events = outbox(send, { firstRetryMs: 100, longestRetryMs: 100, onHeldUp: (cause) => told.push(cause) });
+  await events.add(step(1));
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(told).toEqual([full, full, null]);
+  expect(events.pending).toBe(0);
 });
 
 test('when the connection is back the next try does not wait', async () => {

@@ -10,6 +10,8 @@ export interface OutboxOptions {
   /** The recorder will never take these events: the attempt belongs to another, or they break a rule. Called once; the outbox is closed by then. */
   readonly onRefused: (error: Error) => void;
   readonly logger: Logger;
+  /** Told why the recorder takes nothing, and null when it does again. */
+  readonly onHeldUp?: (cause: Error | null) => void;
   readonly flushDelayMs?: number;
   readonly batchSize?: number;
   /** Events that may wait before whoever adds another one has to wait, too. */
@@ -143,11 +145,13 @@ export class EventOutbox {
     for (let pauseMs = firstRetryMs; ; pauseMs = Math.min(pauseMs * 2, longestRetryMs)) {
       try {
         await send(batch);
+        this.options.onHeldUp?.(null);
         return null;
       } catch (thrown) {
         const error = coerceError(thrown);
         if (error instanceof RoentgenError && FINAL_CODES.has(error.code)) return error;
         if (this.closed) return null;
+        this.options.onHeldUp?.(error);
         logger.warn({ err: error, pending: this.events.length, pauseMs }, 'events could not be recorded and are sent again');
         await this.pause(pauseMs);
         if (this.closed) return null;

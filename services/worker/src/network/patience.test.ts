@@ -1,8 +1,9 @@
-import { expect, test } from 'vitest';
-import { NotFoundError, UnavailableError } from '@roentgen/domain';
+import { expect, test, vi } from 'vitest';
+import { NotFoundError, StoreFullError, UnavailableError } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { AttemptEndedError } from '../errors.js';
 import { patiently } from './patience.js';
+import { Waits } from './waits.js';
 
 const quick = { patienceMs: 2000, firstPauseMs: 1, longestPauseMs: 2, logger: silentLogger };
 
@@ -36,8 +37,37 @@ test('work that should end soon does not wait for the store', async () => {
   expect(calls()).toBe(1);
 });
 
+test('work that should end soon while it pauses tries once more, now', async () => {
+  let hurry = false;
+  const { operation, calls } = flaky(Infinity, new StoreFullError('no room'));
+  const slow = { ...quick, firstPauseMs: 600_000, longestPauseMs: 600_000, patienceMs: 1_200_000 };
+  const waiting = patiently('checkpoint', operation, { ...slow, inHurry: () => hurry });
+  await vi.waitFor(() => expect(calls()).toBe(1));
+  hurry = true;
+  await expect(waiting).rejects.toThrow(StoreFullError);
+  expect(calls()).toBe(2);
+});
+
 test('work that is no longer wanted is not begun', async () => {
   const { operation, calls } = flaky(0, new Error());
   await expect(patiently('image', operation, { ...quick, signal: AbortSignal.abort() })).rejects.toThrow(AttemptEndedError);
   expect(calls()).toBe(0);
+});
+
+test('a store that is full is waited for however long it takes, and what is waited for is told meanwhile', async () => {
+  const waits = new Waits();
+  const seen: unknown[] = [];
+  const { operation, calls } = flaky(30, new StoreFullError('no room'));
+  const looking = () => (seen.push(waits.current?.code ?? null), operation());
+  expect(await patiently('checkpoint', looking, { ...quick, patienceMs: 5, waits })).toBe('bytes');
+  expect(calls()).toBe(31);
+  expect([...new Set(seen)]).toEqual([null, 'STORE_FULL']);
+  expect(waits.current).toBeNull();
+});
+
+test('work that should end soon does not wait for room, and nothing is left waiting', async () => {
+  const waits = new Waits();
+  const { operation } = flaky(Infinity, new StoreFullError('no room'));
+  await expect(patiently('checkpoint', operation, { ...quick, waits, inHurry: () => true })).rejects.toThrow(StoreFullError);
+  expect(waits.current).toBeNull();
 });

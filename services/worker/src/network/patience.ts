@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RoentgenError, UnavailableError, coerceError } from '@roentgen/domain';
+import { RoentgenError, StoreFullError, UnavailableError, coerceError, type HeldWait } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import { AttemptEndedError } from '../errors.js';
+import type { Waits } from './waits.js';
 
 export interface Patience {
   /** How long the store may be away before the work fails. */
@@ -12,39 +13,66 @@ export interface Patience {
 
 export const STORE_PATIENCE: Patience = { patienceMs: 300_000, firstPauseMs: 200, longestPauseMs: 10_000 };
 
+/** How often work that pauses looks whether it should come to an end. */
+const LOOK_UP_MS = 500;
+
 export interface PatientOptions extends Partial<Patience> {
   readonly logger: Logger;
   /** The work is no longer wanted: not even begun again. */
   readonly signal?: AbortSignal;
   /** The work should come to an end soon: what fails now is not worth waiting for. */
   readonly inHurry?: () => boolean;
+  /** Where it is told what is waited for. */
+  readonly waits?: Waits;
 }
 
 /**
- * Tries again while the object store cannot be reached, so that its restart holds a run up instead of failing it. Errors that say something
- * about the object itself are not repeated: they are the ones made on purpose, but for UNAVAILABLE.
+ * Tries again while the object store cannot be reached, so that its restart holds a run up instead of failing it; for as long as it is full, since
+ * what is done again would find it as full. Errors that say something about the object itself are not repeated: they are the ones made on purpose,
+ * but for those that pass.
  * @throws UnavailableError when patience has run out, AttemptEndedError when the signal came first
  */
 export async function patiently<T>(what: string, operation: () => Promise<T>, options: PatientOptions): Promise<T> {
   const { patienceMs, firstPauseMs, longestPauseMs } = { ...STORE_PATIENCE, ...options };
-  const deadlineMs = performance.now() + patienceMs;
-  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-    if (options.signal?.aborted === true) throw new AttemptEndedError(`${what}: no longer wanted.`);
-    try {
-      return await operation();
-    } catch (thrown) {
-      const error = coerceError(thrown);
-      if (error instanceof RoentgenError && error.code !== 'UNAVAILABLE') throw error;
-      if (performance.now() + pauseMs > deadlineMs || options.inHurry?.() === true) {
-        throw new UnavailableError(`${what}: the object store does not work, last with: ${error.message}`, { what }, { cause: error });
+  let deadlineMs = performance.now() + patienceMs;
+  const call = Symbol(what);
+  try {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      if (options.signal?.aborted === true) throw new AttemptEndedError(`${what}: no longer wanted.`);
+      try {
+        return await operation();
+      } catch (thrown) {
+        const error = coerceError(thrown);
+        if (error instanceof RoentgenError && !(error instanceof UnavailableError)) throw error;
+        if (error instanceof StoreFullError) deadlineMs = performance.now() + patienceMs;
+        if (performance.now() + pauseMs > deadlineMs || options.inHurry?.() === true) throw lastOf(what, error);
+        options.logger.warn({ err: error, pauseMs }, `${what}: failed, trying again`);
+        options.waits?.begin(call, storeWait(what, error));
+        await pause(pauseMs, options);
       }
-      options.logger.warn({ err: error, pauseMs }, `${what}: failed, trying again`);
-      await pause(pauseMs, options.signal);
     }
+  } finally {
+    options.waits?.end(call);
   }
 }
 
-/** Ends early when the signal comes; whoever loops looks at it next. */
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await sleep(ms, undefined, signal ? { signal } : {}).catch(() => undefined);
+function storeWait(what: string, error: Error): HeldWait {
+  return error instanceof StoreFullError
+    ? {
+        code: 'STORE_FULL',
+        message: `${what}: the object store has no room. Space has to be freed there, or its disk made larger; training goes on by itself then.`,
+      }
+    : { code: 'STORE_AWAY', message: `${what}: the object store does not answer. It is asked again until it does.` };
+}
+
+function lastOf(what: string, error: Error): UnavailableError {
+  if (error instanceof StoreFullError) return new StoreFullError(`${what}: ${error.message}`, { what }, { cause: error });
+  return new UnavailableError(`${what}: the object store does not work, last with: ${error.message}`, { what }, { cause: error });
+}
+
+/** Ends early when the signal comes, or haste; whoever loops looks at them next. */
+async function pause(ms: number, { signal, inHurry }: PatientOptions): Promise<void> {
+  for (let leftMs = ms; leftMs > 0 && signal?.aborted !== true && inHurry?.() !== true; leftMs -= LOOK_UP_MS) {
+    await sleep(Math.min(leftMs, LOOK_UP_MS), undefined, signal ? { signal } : {}).catch(() => undefined);
+  }
 }

@@ -6,6 +6,7 @@ import type { ComputeFunctions, LoadedModel, Remote, SlotBatch } from '../rpc.js
 import { readCheckpoint } from './attempt.js';
 import { BatchPrefetcher } from './batch-prefetcher.js';
 import type { ImageSource } from './image-source.js';
+import type { PatientOptions } from './patience.js';
 import { SlotRing, type Slot } from './slot-ring.js';
 
 export type ModelOnCompute = Pick<Remote<ComputeFunctions>, 'loadedModel' | 'loadModel' | 'predict'>;
@@ -15,6 +16,8 @@ export interface PredictionDeskOptions {
   readonly images: Pick<ImageSource, 'decode'>;
   readonly compute: ModelOnCompute;
   readonly logger: Logger;
+  /** @see PatientOptions.inHurry */
+  readonly inHurry?: () => boolean;
 }
 
 /** Slots for prediction: one that is computed on, one that is filled. */
@@ -24,7 +27,12 @@ const SLOTS = 2;
 export class PredictionDesk {
   private ring: { readonly name: string; readonly slots: SlotRing } | null = null;
 
-  constructor(private readonly options: PredictionDeskOptions) {}
+  private readonly patience: PatientOptions;
+
+  constructor(private readonly options: PredictionDeskOptions) {
+    const { logger, inHurry } = options;
+    this.patience = { logger, ...(inHurry && { inHurry }) };
+  }
 
   /** @throws ObjectMissingError, ObjectCorruptError, UnavailableError, and the errors of loading a checkpoint */
   async predict(work: PredictChunkWork): Promise<ChunkOutcome> {
@@ -63,21 +71,21 @@ export class PredictionDesk {
   }
 
   private async model({ checkpoint }: PredictChunkWork): Promise<LoadedModel> {
-    const { compute, store, logger } = this.options;
+    const { compute, store } = this.options;
     const loaded = await compute.loadedModel(checkpoint.checkpointId);
     if (loaded) return loaded;
-    return await compute.loadModel(checkpoint.checkpointId, await readCheckpoint(store, checkpoint, { logger }));
+    return await compute.loadModel(checkpoint.checkpointId, await readCheckpoint(store, checkpoint, this.patience));
   }
 
   private async fill(work: PredictChunkWork, model: LoadedModel, index: number, slot: Slot): Promise<SlotBatch> {
-    const { images: source, logger } = this.options;
+    const { images: source } = this.options;
     const images = work.images.slice(index * model.batchSize, (index + 1) * model.batchSize);
     const target = slot.microBatches[0]!;
     const imageBytes = model.imageSizePx ** 2 * 3;
     await Promise.all(
       images.map(async ({ sha256, fileName }, i) => {
         target.images.set(
-          await source.decode({ projectId: work.projectId, sha256, fileName }, model.imageSizePx, { logger }),
+          await source.decode({ projectId: work.projectId, sha256, fileName }, model.imageSizePx, this.patience),
           i * imageBytes,
         );
       }),

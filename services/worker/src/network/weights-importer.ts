@@ -10,7 +10,7 @@ import { ObjectNotFoundError, objectKeys } from '@roentgen/storage';
 import { WeightsFileError, checkImportOptions, fetchWeights } from '@roentgen/weights';
 import { readWeightsInProcess } from '../weights/import-process.js';
 import { sha256Of } from './objects.js';
-import { patiently } from './patience.js';
+import { patiently, type PatientOptions } from './patience.js';
 
 export interface WeightsImporterOptions {
   readonly store: Pick<ObjectStore, 'stat' | 'stream' | 'put'>;
@@ -25,6 +25,8 @@ export interface WeightsImporterOptions {
   readonly fetchEnvironment: Readonly<Record<string, string>>;
   /** Folder for files under way. */
   readonly scratch?: string;
+  /** @see PatientOptions.inHurry */
+  readonly inHurry?: () => boolean;
 }
 
 /** Together well below the lease of a chunk (COORDINATOR_CHUNK_LEASE_MS). */
@@ -38,7 +40,12 @@ type Failure = Extract<ChunkOutcome, { kind: 'failed' }>;
  * worker's secrets reads it, and only what that one wrote is stored. This thread, which sends the heartbeats, never holds still.
  */
 export class WeightsImporter {
-  constructor(private readonly options: WeightsImporterOptions) {}
+  private readonly patience: PatientOptions;
+
+  constructor(private readonly options: WeightsImporterOptions) {
+    const { logger, inHurry } = options;
+    this.patience = { logger, ...(inHurry && { inHurry }) };
+  }
 
   /** @throws UnavailableError when the store is away for too long; a file that is bad is an answer, not an error */
   async import(work: ImportWeightsChunkWork): Promise<ChunkOutcome> {
@@ -80,11 +87,11 @@ export class WeightsImporter {
   }
 
   private async keep(key: string, bytes: Uint8Array): Promise<void> {
-    const { store, logger } = this.options;
+    const { store } = this.options;
     await patiently(
       `keeping of ${key}`,
       async () => ((await store.stat(key)) === null ? store.put(key, bytes, 'application/octet-stream') : undefined),
-      { logger },
+      this.patience,
     );
   }
 
@@ -111,18 +118,17 @@ export class WeightsImporter {
     { stagingKey, declaredBytes }: Extract<ImportWeightsChunkWork['from'], { kind: 'upload' }>,
     file: string,
   ): Promise<Failure | null> {
-    const { store, logger } = this.options;
+    const { store } = this.options;
     const missing = failed('NOT_UPLOADED', 'The file was announced but not sent: make an upload, send the file, and import it again.');
-    const stored = await patiently(`look at ${stagingKey}`, () => store.stat(stagingKey), { logger });
+    const stored = await patiently(`look at ${stagingKey}`, () => store.stat(stagingKey), this.patience);
     if (stored === null) return missing;
     // Compared before the download: a file that is larger than announced may be larger than this disk can hold.
     if (stored.bytes !== declaredBytes) {
       return failed('SIZE_MISMATCH', `The file has ${stored.bytes} bytes, announced were ${declaredBytes}: send it again.`);
     }
     try {
-      await patiently(`download of ${stagingKey}`, async () => pipeline(await store.stream(stagingKey), createWriteStream(file)), {
-        logger,
-      });
+      const copy = async () => pipeline(await store.stream(stagingKey), createWriteStream(file));
+      await patiently(`download of ${stagingKey}`, copy, this.patience);
       return null;
     } catch (error) {
       if (error instanceof ObjectNotFoundError) return missing;

@@ -36,6 +36,12 @@ test('who paused it, and whom a pause waits for', () => {
   expect(whyWaiting({ ...run, status: 'CANCELLING' }, null)?.message).toMatch(/^It is to cancel\. Its worker/);
 });
 
+test('what its worker waits for while it holds the run', () => {
+  const full: RunWait = { code: 'STORE_FULL', message: 'The object store has no room.', workers: [] };
+  expect(whyWaiting({ ...run, status: 'RUNNING', wait: full }, 'gpu-1')).toEqual({ ...full, until: null });
+  expect(whyWaiting({ ...run, status: 'SUCCEEDED', wait: full }, null)).toBeNull();
+});
+
 test.each(['PREPARING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'] as const)('a run that is %s does not wait', (status) => {
   expect(whyWaiting({ ...run, status, wait }, 'gpu-1')).toBeNull();
 });

@@ -1,5 +1,5 @@
 import type { TrainingRunRecord } from '@roentgen/database';
-import { assertNever, type RunWait } from '@roentgen/domain';
+import { HELD_WAIT_CODES, assertNever, type RunWait } from '@roentgen/domain';
 
 /** Why a run does not go on, as users read it. */
 export interface WhyWaiting extends RunWait {
@@ -10,7 +10,7 @@ export interface WhyWaiting extends RunWait {
 type WaitingRun = Pick<TrainingRunRecord, 'id' | 'status' | 'statusMessage' | 'retryAt' | 'isOwned' | 'wait'>;
 
 /**
- * Why a run waits; null for one that is worked on, or has ended. What the scheduler decided is what it stored with the run: here only what the
+ * Why a run waits; null for one that is worked on and goes on, or has ended. What the scheduler decided is what it stored with the run: here only what the
  * rows themselves decide is added, such as that there is no scheduler.
  * @param worker name of the worker that has not left it yet
  */
@@ -32,6 +32,7 @@ export function whyWaiting(run: WaitingRun, worker: string | null): WhyWaiting |
     case 'PREPARING':
     case 'RUNNING':
     case 'WAITING':
+      return run.wait !== null && isHeldWait(run.wait) ? { ...run.wait, until: null } : null;
     case 'SUCCEEDED':
     case 'FAILED':
     case 'CANCELLED':
@@ -40,6 +41,9 @@ export function whyWaiting(run: WaitingRun, worker: string | null): WhyWaiting |
       return assertNever(run.status);
   }
 }
+
+/** What its worker says; what kept it from workers before is over. */
+const isHeldWait = ({ code }: RunWait): boolean => HELD_WAIT_CODES.some((held) => held === code);
 
 function whyQueued({ statusMessage, retryAt, isOwned, wait }: WaitingRun): WhyWaiting {
   if (retryAt !== null)
