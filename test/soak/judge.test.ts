@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Sample } from '../testkit/faults/flatness.js';
-import type { PROCESSES} from './judge.js';
+import type { PROCESSES } from './judge.js';
 import { judge, type Observations } from './judge.js';
 
 const MIB = 2 ** 20;

@@ -28,6 +28,11 @@ export class ApiError extends ClientError {
   get isRefusal(): boolean {
     return this.code === 'UNAUTHENTICATED' || this.code === 'FORBIDDEN';
   }
+
+  /** Whether it is a part of the server that does not answer at the moment, and not the request. */
+  get isPassing(): boolean {
+    return this.code === 'UNAVAILABLE';
+  }
 }
 
 /** A mutation was understood and answered `ok: false`. */

@@ -17,8 +17,7 @@ interface GraphQLAnswer {
 }
 
 /** Also when the gateway is there and its database is not. */
-const isTransient = (error: unknown): boolean =>
-  error instanceof UnreachableError || (error instanceof ApiError && error.code === 'UNAVAILABLE');
+const isTransient = (error: unknown): boolean => error instanceof UnreachableError || (error instanceof ApiError && error.isPassing);
 
 const BUSY_STATUSES = [429, 502, 503, 504];
 

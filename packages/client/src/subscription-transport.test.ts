@@ -1,5 +1,5 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
-import { buildSchema, parse } from 'graphql';
+import { GraphQLError, buildSchema, parse } from 'graphql';
 import { useServer } from 'graphql-ws/use/ws';
 import type { AddressInfo } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -24,8 +24,8 @@ afterEach(async () => {
   closeServer = () => Promise.resolve();
 });
 
-/** Counts from `after` + 1 to `until`; breaks the connection after each `breakEvery` values, sends nothing more from `stallAt` on. */
-async function counter(options: { breakEvery?: number; failAt?: number; stallAt?: number } = {}) {
+/** Counts from `after` + 1 to `until`; breaks the connection after each `breakEvery` values, is away for a moment after each `awayEvery`, sends nothing more from `stallAt` on. */
+async function counter(options: { breakEvery?: number; failAt?: number; stallAt?: number; awayEvery?: number } = {}) {
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', path: '/graphql' });
   const asked: number[] = [];
   let sent = 0;
@@ -38,6 +38,8 @@ async function counter(options: { breakEvery?: number; failAt?: number; stallAt?
       if (value === options.stallAt) await closing;
       if (value === options.failAt) throw new Error('cannot count on');
       yield { count: value };
+      if (options.awayEvery !== undefined && ++sent % options.awayEvery === 0)
+        throw new GraphQLError('try again', { extensions: { code: 'UNAVAILABLE' } });
       if (options.breakEvery !== undefined && ++sent % options.breakEvery === 0) for (const socket of sockets.clients) socket.terminate();
     }
   }
@@ -78,6 +80,30 @@ describe('a subscription', () => {
     expect(values).toEqual(numbers(100));
     expect(reconnects.length).toBeGreaterThanOrEqual(7);
     expect(asked).toHaveLength(reconnects.length + 1);
+  });
+
+  test('goes on after a part of the server did not answer for a while', async () => {
+    const { transport } = await counter({ awayEvery: 4 });
+    const reconnects: string[] = [];
+    const values: number[] = [];
+    const options = { resume, onReconnect: (reason: string) => reconnects.push(reason) };
+    for await (const { count } of subscribeOverWebSocket(transport, Count, { after: 0, until: 14 }, options)) values.push(count);
+    expect(values).toEqual(numbers(14));
+    expect(reconnects).toEqual(['try again', 'try again', 'try again']);
+  });
+
+  test('gives up with what the server says where that stays away', async () => {
+    const { transport } = await counter({ awayEvery: 1 });
+    const read = async () => {
+      const backToTheStart = { resume: () => ({ after: 0, until: 9 }) };
+      for await (const _ of subscribeOverWebSocket(
+        { ...transport, reconnectTimeoutMs: -1 },
+        Count,
+        { after: 0, until: 9 },
+        backToTheStart,
+      ));
+    };
+    await expect(read()).rejects.toMatchObject({ name: 'ApiError', code: 'UNAVAILABLE' });
   });
 
   test('ends when the reader stops', async () => {

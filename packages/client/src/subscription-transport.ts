@@ -35,7 +35,7 @@ const FINAL_CODES: readonly number[] = [
 
 /**
  * Values of a subscription, over as many connections as it takes. Ends when the server completes it.
- * @throws ApiError when the server refuses it, UnreachableError when the connection stays away
+ * @throws ApiError when the server refuses it or a part of the server stays away, UnreachableError when the connection does
  */
 export async function* subscribeOverWebSocket<Data, Variables extends Record<string, unknown>>(
   transport: SubscriptionTransportOptions,
@@ -61,12 +61,15 @@ export async function* subscribeOverWebSocket<Data, Variables extends Record<str
         yield result.data;
       }
       return;
-    } catch (error) {
+    } catch (thrown) {
       if (aborted()) return;
+      const error: unknown = Array.isArray(thrown) ? apiErrorOf(thrown[0]) : thrown;
       const reason = reasonToRetry(error);
       brokenSince ??= Date.now();
-      if (Date.now() - brokenSince > transport.reconnectTimeoutMs)
+      if (Date.now() - brokenSince > transport.reconnectTimeoutMs) {
+        if (error instanceof ApiError) throw error;
         throw new UnreachableError(`Lost the connection to ${transport.url}: ${reason}.`, { cause: error });
+      }
       options.onReconnect?.(reason);
     } finally {
       options.signal?.removeEventListener('abort', stop);
@@ -102,10 +105,12 @@ function openSocket(transport: SubscriptionTransportOptions): Client {
   });
 }
 
-/** Why the connection broke. @throws ApiError when trying again cannot help */
+/** Why the subscription broke off. @throws ApiError when trying again cannot help */
 function reasonToRetry(error: unknown): string {
-  if (error instanceof ApiError) throw error;
-  if (Array.isArray(error)) throw apiErrorOf(error[0]);
+  if (error instanceof ApiError) {
+    if (!error.isPassing) throw error;
+    return error.message;
+  }
   const close = closeEventOf(error);
   if (close === null) return connectionProblem(error);
   if (!FINAL_CODES.includes(close.code)) return `closed with code ${close.code}${close.reason === '' ? '' : ` (${close.reason})`}`;
