@@ -76,17 +76,16 @@ test('a run that takes two workers with it at the same step fails with both as e
   });
 });
 
+const stateOf = ({ workerId }: ScriptedWorker) =>
+  harness.database.query('read', 'select state from workers where id = $1', [uuidOf(workerId)]);
+
 test('a run that ran out of memory is tried once more, on another worker', async () => {
   const runId = await newRun();
   const first = await harness.startWorker('a');
   const offer = await started(first);
   const second = await harness.startWorker('b');
-  // A run comes back to the same worker where the coordinator knows no other.
-  await vi.waitFor(
-    async () =>
-      expect(await harness.database.query('read', `select name from workers where name = 'b' and state = 'IDLE'`)).toHaveLength(1),
-    eventually,
-  );
+  // A run comes back to the same worker where the coordinator knows no other. By id: an earlier test had a worker of that name.
+  await vi.waitFor(async () => expect(await stateOf(second)).toEqual([{ state: 'IDLE' }]), eventually);
   await fail(first, offer, 'OUT_OF_MEMORY');
   await fail(second, await started(second), 'OUT_OF_MEMORY');
   expect([await harness.status(runId), await harness.column(runId, 'status_code')]).toEqual(['FAILED', 'OUT_OF_MEMORY']);

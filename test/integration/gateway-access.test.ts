@@ -62,6 +62,7 @@ test('health and readiness are for everyone, and everything has a request id', a
       ready: true,
       dependencies: [
         { name: 'postgres', needed: true, state: 'UP' },
+        { name: 'postgres-space', needed: false, state: 'UP' },
         { name: 'nats', needed: true, state: 'UP' },
         { name: 'store', needed: false, state: 'UP' },
       ],
