@@ -38,8 +38,8 @@ const STRIKES: readonly (readonly [string, Strike])[] = [
 
 describe('ends with the same bits, numbers and predictions as one that was left alone: a run', () => {
   test.each(STRIKES)('%s', async (_name, strike) => {
-    const run = await trainThrough(system, strike);
-    await expectFelt(system, run, strike);
+    const { run, struck } = await trainThrough(system, strike);
+    await expectFelt(system, run, struck, strike);
     await expectSameOutcome(system, run, calm, strike.target === 'worker' && strike.fault !== 'SIGTERM' ? 1 : 0);
   });
 

@@ -21,8 +21,8 @@ const STRIKES = TARGETS.flatMap((target) =>
 
 describe('a run is the same to the last bit, and nothing is left lying about', () => {
   test.each(STRIKES)('with %s', async (_name, strike) => {
-    const run = await trainThrough(system, strike);
-    await expectFelt(system, run, strike);
+    const { run, struck } = await trainThrough(system, strike);
+    await expectFelt(system, run, struck, strike);
     await expectSameOutcome(system, run, calm, strike.target === 'worker' && strike.fault !== 'SIGTERM' ? 1 : 0);
   });
 });

@@ -36,6 +36,8 @@ export interface System extends AsyncDisposable {
   logOf(name: string): Readonly<Record<string, unknown>>[];
   /** What this system stands on, and what is its own there. */
   readonly parts: Parts;
+  /** All processes of a role that there ever were. */
+  started(role: ServiceRole): readonly Service[];
   /** The processes of a role that run now. */
   running(role: ServiceRole): readonly Service[];
   /** Starts one more and waits until it is ready; a gateway at the address of the first, which has to have ended. */
@@ -89,7 +91,8 @@ export async function startSystem(stack: StackConnections, options: SystemOption
       ...Array.from({ length: options.workers ?? 1 }, () => start('worker')),
     ]);
     const url = String(gateway.ready.url);
-    const running = (role: ServiceRole) => started.filter(({ name, pid }) => name.startsWith(role) && pid !== undefined);
+    const ofRole = (role: ServiceRole) => started.filter(({ name }) => name.startsWith(role));
+    const running = (role: ServiceRole) => ofRole(role).filter(({ pid }) => pid !== undefined);
     const port = new URL(url).port;
     const token = adminToken ?? sessionToken;
     return {
@@ -102,6 +105,7 @@ export async function startSystem(stack: StackConnections, options: SystemOption
       healthUrls,
       logOf: (name) => logLines(join(folder, 'logs', `${name}.log`)),
       parts,
+      started: ofRole,
       running,
       addProcess: async (role) => (await start(role, role === 'gateway' ? { GATEWAY_PORT: port } : {})).service,
       addWorker,

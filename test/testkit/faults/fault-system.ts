@@ -15,6 +15,7 @@ import { Database } from '@roentgen/database';
 import { parseId, uuidOf } from '@roentgen/domain';
 import type { StackConnections } from '@roentgen/local-stack';
 import { silentLogger } from '@roentgen/logger';
+import type { ServiceRole } from '@roentgen/protocol';
 import { vi } from 'vitest';
 import { z } from 'zod';
 import { importFiles, SPLIT } from '../import-files.js';
@@ -29,6 +30,8 @@ export interface FaultSystemOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly images?: number;
   readonly sizePx?: number;
+  /** Who reaches the store through the gate; default: workers alone. */
+  readonly gated?: readonly ServiceRole[];
 }
 
 /** The shortest there is. */
@@ -77,12 +80,12 @@ export class FaultSystem {
   ) {}
 
   static async start(stack: StackConnections, options: FaultSystemOptions = {}): Promise<FaultSystem> {
-    const { images = 48, sizePx = 32, environment, ...counts } = options;
+    const { images = 48, sizePx = 32, gated = ['worker'], environment, ...counts } = options;
     const gate = await StoreGate.open(stack.store.endpoint);
     const system = await startSystem(stack, {
       ...{ workers: 2, coordinators: 2, ...counts },
       environment: { ...ENVIRONMENT, ...environment },
-      settings: { worker: { S3_ENDPOINT: gate.endpoint } },
+      settings: Object.fromEntries(gated.map((role) => [role, { S3_ENDPOINT: gate.endpoint }])),
     });
     const database = await Database.connect({ ...system.parts.postgres, poolSize: 2, startupTimeoutMs: 10_000 }, silentLogger);
     const files = importFiles(await syntheticDataset({ images, patients: images / 2, sizePx }));
