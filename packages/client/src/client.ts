@@ -1,5 +1,6 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import { executeOverHttp } from './http-transport.js';
+import { RETRY_POLICY } from './retry.js';
 import { subscribeOverWebSocket, type SubscribeOptions } from './subscription-transport.js';
 
 export interface RoentgenClientOptions {
@@ -8,13 +9,14 @@ export interface RoentgenClientOptions {
   readonly token: string;
   /** How long one request may take; default 30 s. */
   readonly timeoutMs?: number;
-  /** How long a subscription keeps trying to come back; default 60 s. */
+  /** How long a subscription keeps trying to come back, and an operation to get through where one has got through before; default 60 s. */
   readonly reconnectTimeoutMs?: number;
 }
 
 /** A connection to one project of one Roentgen: as many concurrent operations as wanted, nothing to close. */
 export class RoentgenClient {
   readonly #options: Required<RoentgenClientOptions>;
+  #wasAnswered = false;
 
   constructor(options: RoentgenClientOptions) {
     this.#options = { timeoutMs: 30_000, reconnectTimeoutMs: 60_000, ...options };
@@ -25,15 +27,19 @@ export class RoentgenClient {
   }
 
   /**
-   * Runs a query or mutation and gives its data. Queries, and mutations whose input has an `idempotencyKey`, are repeated when the network fails.
+   * Runs a query or mutation and gives its data. Queries, and mutations whose input has an `idempotencyKey`, are repeated when the network fails: for a
+   * few seconds at first, since the address may be wrong, and for `reconnectTimeoutMs` once it was right, so that long work outlives a restart of the API.
    * @throws ApiError, UnreachableError, UnexpectedResponseError
    */
-  execute<Data, Variables>(
+  async execute<Data, Variables>(
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
     options: { signal?: AbortSignal | undefined } = {},
   ): Promise<Data> {
-    return executeOverHttp(this.#options, document, variables, options.signal);
+    const retryPolicy = { ...RETRY_POLICY, forMs: this.#wasAnswered ? this.#options.reconnectTimeoutMs : 0 };
+    const data = await executeOverHttp({ ...this.#options, retryPolicy }, document, variables, options.signal);
+    this.#wasAnswered = true;
+    return data;
   }
 
   /** The values of a subscription; reconnects by itself and goes on with the variables that `resume` makes from the last value. */

@@ -5,6 +5,8 @@ export interface RetryPolicy {
   readonly attempts: number;
   readonly firstDelayMs: number;
   readonly longestDelayMs: number;
+  /** It is tried for so long in any case, however often that is; default 0. */
+  readonly forMs?: number;
 }
 
 export const RETRY_POLICY: RetryPolicy = { attempts: 5, firstDelayMs: 200, longestDelayMs: 5_000 };
@@ -15,18 +17,20 @@ export function backoffMs(policy: RetryPolicy, attempt: number, random: () => nu
   return Math.round(full * (1 - random() / 2));
 }
 
-/** Runs the action until it succeeds, throws what is not `retryable`, or has been tried often enough; then its last error. */
+/** Runs the action until it succeeds, throws what is not `retryable`, or has been tried often and long enough; then its last error. */
 export async function withRetries<T>(
   action: () => Promise<T>,
   retryable: (error: unknown) => boolean,
   policy: RetryPolicy = RETRY_POLICY,
   signal?: AbortSignal,
 ): Promise<T> {
+  const untilMs = performance.now() + (policy.forMs ?? 0);
   for (let attempt = 1; ; attempt++) {
     try {
       return await action();
     } catch (error) {
-      if (attempt >= policy.attempts || !retryable(error) || signal?.aborted === true) throw error;
+      const isEnough = attempt >= policy.attempts && performance.now() >= untilMs;
+      if (isEnough || !retryable(error) || signal?.aborted === true) throw error;
       await delay(backoffMs(policy, attempt), undefined, { ...(signal && { signal }) });
     }
   }
