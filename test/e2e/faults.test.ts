@@ -1,17 +1,22 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { downloadCsv, type ImportFile, predict, trainingRun, uploadImages } from '@roentgen/client';
 import type { Stack } from '@roentgen/local-stack';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { expectContinued, expectImported, expectTidy, importUntil, loseWorker, predictUntil } from '../testkit/faults/chunk-work.js';
 import { EVENTUALLY, FaultSystem, type Outcome } from '../testkit/faults/fault-system.js';
 import { expectSameOutcome } from '../testkit/faults/same-outcome.js';
 import { expectFelt, RECIPE, trainThrough, trainUntil, type Strike } from '../testkit/faults/strike.js';
 import { startTestStack } from '../testkit/global-stack.js';
+import { importFiles, SPLIT } from '../testkit/import-files.js';
+import { syntheticDataset } from '../testkit/seed.js';
 
 let folder: string;
 let stack: Stack;
 let system: FaultSystem;
 let calm: Outcome;
+let calmRunId: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'roentgen-faults-'));
@@ -19,12 +24,40 @@ beforeAll(async () => {
   system = await FaultSystem.start(stack);
   const run = await system.train(RECIPE);
   await run.ended();
+  calmRunId = run.id;
   calm = await system.outcome(run);
 });
 afterAll(async () => {
   await system.close();
   await stack.stop();
   rmSync(folder, { recursive: true, force: true });
+});
+
+/** Before anything that leaves a checkpoint behind: these leave nothing. */
+describe('goes on with what was not done when its worker is killed', () => {
+  let xrays: readonly ImportFile[];
+
+  test('an import of images', async () => {
+    // Three chunks of 32, and later two of a prediction.
+    xrays = importFiles(await syntheticDataset({ images: 96, patients: 48, sizePx: 32, seed: 7 }));
+    const { dataset, waiting } = await importUntil(system, { name: 'struck', files: xrays, split: SPLIT }, 80);
+    const [{ datasetVersionId }] = await Promise.all([dataset, loseWorker(system, waiting)]);
+    await expectContinued(system, waiting, 2);
+    await expectImported(system, datasetVersionId, xrays);
+    await expectTidy(system);
+  });
+
+  test('a prediction', async () => {
+    const { uploadId } = await uploadImages(system.client, xrays);
+    const model = (await trainingRun(system.client, calmRunId)).model?.id ?? '';
+    const request = { modelId: model, uploadId };
+    const calmCsv = await downloadCsv(system.client, (await predict(system.client, request)).id);
+    const { job, waiting } = await predictUntil(system, request, xrays.at(-1)!);
+    await Promise.all([job, loseWorker(system, waiting)]);
+    await expectContinued(system, waiting, 2);
+    expect(await downloadCsv(system.client, (await job).id)).toBe(calmCsv);
+    await expectTidy(system);
+  });
 });
 
 /** One for each mechanism; the others are in test/faults. */

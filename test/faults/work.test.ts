@@ -1,7 +1,7 @@
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,15 +12,24 @@ import {
   importWeights,
   predict,
   type PredictionJob,
-  samples,
   trainingRun,
   uploadImages,
+  type UploadProgress,
   type WeightSet,
 } from '@roentgen/client';
 import type { PartName, Stack } from '@roentgen/local-stack';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { expectContinued, expectTidy, inspectionOf, readingOf, waitingIn, type WaitingWork } from '../testkit/faults/chunk-work.js';
-import { EVENTUALLY, FaultSystem, signalAll } from '../testkit/faults/fault-system.js';
+import {
+  expectContinued,
+  expectImported,
+  expectTidy,
+  importUntil,
+  kill,
+  loseWorker,
+  predictUntil,
+  waitingIn,
+} from '../testkit/faults/chunk-work.js';
+import { EVENTUALLY, FaultSystem } from '../testkit/faults/fault-system.js';
 import { expectNoOrphans } from '../testkit/faults/same-outcome.js';
 import { RECIPE } from '../testkit/faults/strike.js';
 import { startTestStack } from '../testkit/global-stack.js';
@@ -59,29 +68,12 @@ afterAll(async () => {
 
 const csvOf = (job: PredictionJob) => downloadCsv(system.client, job.id);
 
-/** A prediction that waits for an image of its last chunk. */
-async function predictUntilHeld(): Promise<{ job: Promise<PredictionJob>; waiting: WaitingWork }> {
-  const held = system.gate.hold(readingOf(xrays.at(-1)!));
-  let id: string | undefined;
-  const job = predict(system.client, { modelId, uploadId }, { onProgress: (answer) => (id = answer.id) });
-  return { job, waiting: await waitingIn(system, held, job, () => id) };
-}
-
-async function killed(...services: Parameters<typeof signalAll>[0][]): Promise<void> {
-  for (const service of services) signalAll(service, 'SIGKILL');
-  for (const service of services) expect(await service.ended).toBe('ended with SIGKILL');
-}
-
-/** Without the worker; another takes its place. */
-async function loseWorker({ worker }: WaitingWork): Promise<void> {
-  await killed(worker);
-  await system.idle((await system.system.addProcess('worker')).name);
-}
+const predictUntilHeld = () => predictUntil(system, { modelId, uploadId }, xrays.at(-1)!);
 
 describe('a prediction says the same of each image, each chunk that was done once', () => {
   test('when its worker is killed while it reads an image', async () => {
     const { job, waiting } = await predictUntilHeld();
-    await Promise.all([loseWorker(waiting), job]);
+    await Promise.all([loseWorker(system, waiting), job]);
     expect(await csvOf(await job)).toBe(calmCsv);
     await expectContinued(system, waiting, 2);
     await expectTidy(system);
@@ -90,7 +82,7 @@ describe('a prediction says the same of each image, each chunk that was done onc
   test('when all coordinators are killed, and it is computed while there is none', async () => {
     const { job, waiting } = await predictUntilHeld();
     const coordinators = system.system.running('coordinator');
-    await killed(...coordinators);
+    await kill(...coordinators);
     waiting.release();
     await vi.waitFor(() => {
       const refused = system.system.logOf(waiting.worker.name).map((line) => line['msg']);
@@ -104,7 +96,7 @@ describe('a prediction says the same of each image, each chunk that was done onc
 
   test('when its client has no gateway for a while', async () => {
     const { job, waiting } = await predictUntilHeld();
-    await killed(...system.system.running('gateway'));
+    await kill(...system.system.running('gateway'));
     waiting.release();
     await system.system.addProcess('gateway');
     expect(await csvOf(await job)).toBe(calmCsv);
@@ -135,22 +127,34 @@ describe('an import has each image once, as it was sent', () => {
   /** Three chunks of an inspection; new to the project. */
   const newImages = async (seed: number) => importFiles(await syntheticDataset({ images: 96, patients: 48, sizePx: 32, seed }));
 
-  async function expectComplete(datasetVersionId: string, files: readonly ImportFile[]): Promise<void> {
-    const names = (list: readonly { fileName: string; sha256: string }[]) =>
-      list.map(({ fileName, sha256 }) => `${fileName} ${sha256}`).sort();
-    expect(names(await samples(system.client, datasetVersionId))).toEqual(names(files));
-    await expectTidy(system);
-  }
-
   test('when its worker is killed while it inspects one', async () => {
     const files = await newImages(11);
-    const held = system.gate.hold(inspectionOf(80));
-    const dataset = importDataset(system.client, { name: 'inspected', files, split: SPLIT });
-    const waiting = await waitingIn(system, held, dataset, async () => (await held).request.key.split('/')[1]);
-    const [{ datasetVersionId, sentCount }] = await Promise.all([dataset, loseWorker(waiting)]);
+    const { dataset, waiting } = await importUntil(system, { name: 'inspected', files, split: SPLIT }, 80);
+    const [{ datasetVersionId, sentCount }] = await Promise.all([dataset, loseWorker(system, waiting)]);
     expect(sentCount).toBe(files.length);
     await expectContinued(system, waiting, 2);
-    await expectComplete(datasetVersionId, files);
+    await expectImported(system, datasetVersionId, files);
+    await expectTidy(system);
+  });
+
+  test('when the store is away while they are sent', async () => {
+    const files = await newImages(13);
+    const store = stack.processes().find(({ name }) => name === 'store')!;
+    let outage: Promise<void> | undefined;
+    const away = async () => {
+      await store.kill('SIGKILL');
+      await sleep(10_000);
+      await vi.waitFor(() => store.restart(), EVENTUALLY);
+    };
+    const onProgress = ({ phase, done }: UploadProgress) => {
+      if (phase === 'send' && done >= 10) outage ??= away();
+    };
+    const { datasetVersionId, sentCount } = await importDataset(system.client, { name: 'sent', files, split: SPLIT, onProgress });
+    expect(outage).toBeDefined();
+    await outage;
+    expect(sentCount).toBe(files.length);
+    await expectImported(system, datasetVersionId, files);
+    await expectTidy(system);
   });
 
   test('when the gateway is killed that makes it a dataset', async () => {
@@ -158,10 +162,11 @@ describe('an import has each image once, as it was sent', () => {
     const held = system.gate.hold({ matches: ({ method, key }) => method === 'PUT' && key.includes('/manifests/'), when: 'after' });
     const dataset = importDataset(system.client, { name: 'finished', files, split: SPLIT });
     await Promise.race([held, dataset]);
-    await killed(...system.system.running('gateway'));
+    await kill(...system.system.running('gateway'));
     const [{ datasetVersionId, isNew, version }] = await Promise.all([dataset, system.system.addProcess('gateway')]);
     expect({ isNew, version }).toEqual({ isNew: true, version: 1 });
-    await expectComplete(datasetVersionId, files);
+    await expectImported(system, datasetVersionId, files);
+    await expectTidy(system);
   });
 });
 
@@ -196,7 +201,7 @@ describe('an import of weights', () => {
     let id: string | undefined;
     const set = imported('struck', (answer) => (id = answer.id));
     const waiting = await waitingIn(system, half, set, () => id);
-    await Promise.all([set, loseWorker(waiting)]);
+    await Promise.all([set, loseWorker(system, waiting)]);
     expect(await set).toMatchObject({ status: 'READY', sha256, sourceSha256 });
     expect(requests).toBe(3);
     await expectContinued(system, waiting, 2);

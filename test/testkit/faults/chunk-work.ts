@@ -1,8 +1,17 @@
 import type { Service } from '@roentgen/cli';
-import type { ImportFile } from '@roentgen/client';
+import {
+  type ImportDatasetOptions,
+  type ImportedDataset,
+  type ImportFile,
+  importDataset,
+  predict,
+  type PredictionJob,
+  type PredictionRequest,
+  samples,
+} from '@roentgen/client';
 import { expect, vi } from 'vitest';
 import { z } from 'zod';
-import { EVENTUALLY, named, type FaultSystem } from './fault-system.js';
+import { EVENTUALLY, named, signalAll, type FaultSystem } from './fault-system.js';
 import { brokenInvariants } from './row-invariants.js';
 import type { Held } from './store-gate.js';
 import { compareObjectsWithRows } from './stored-objects.js';
@@ -26,17 +35,6 @@ export interface WaitingWork {
   readonly chunks: readonly Chunk[];
   readonly release: () => void;
 }
-
-/** The request for one image, by whoever predicts it. */
-export const readingOf = ({ sha256 }: ImportFile) => ({
-  matches: ({ method, key }: { method: string; key: string }) => method === 'GET' && key.endsWith(`/objects/${sha256}`),
-});
-
-/** The request for a file as it was sent, by whoever inspects it. */
-export const inspectionOf = (ordinal: number) => ({
-  matches: ({ method, key }: { method: string; key: string }) =>
-    method === 'GET' && key.startsWith('staging/') && key.endsWith(`/${ordinal}`),
-});
 
 /** In the order of their images. `id`: of a prediction job, an upload or a weight set. */
 export async function chunksOf({ database }: FaultSystem, id: string): Promise<Chunk[]> {
@@ -69,6 +67,48 @@ export async function waitingIn(
     return { id: parent, chunks, worker: named(system.system.running('worker'), open[0].worker ?? 'nobody'), release };
   };
   return await Promise.race([vi.waitFor(waits, EVENTUALLY), ended]);
+}
+
+/** A prediction that waits for this image. */
+export async function predictUntil(
+  system: FaultSystem,
+  request: PredictionRequest,
+  { sha256 }: ImportFile,
+): Promise<{ job: Promise<PredictionJob>; waiting: WaitingWork }> {
+  const held = system.gate.hold({ matches: ({ method, key }) => method === 'GET' && key.endsWith(`/objects/${sha256}`) });
+  let id: string | undefined;
+  const job = predict(system.client, request, { onProgress: (answer) => (id = answer.id) });
+  return { job, waiting: await waitingIn(system, held, job, () => id) };
+}
+
+/** An import of images new to the project that waits for the inspection of the one at this place. */
+export async function importUntil(
+  system: FaultSystem,
+  options: ImportDatasetOptions,
+  ordinal: number,
+): Promise<{ dataset: Promise<ImportedDataset>; waiting: WaitingWork }> {
+  const isIt = new RegExp(`^staging/upl_[0-9a-f]{32}/${ordinal}$`);
+  const held = system.gate.hold({ matches: ({ method, key }) => method === 'GET' && isIt.test(key) });
+  const dataset = importDataset(system.client, options);
+  return { dataset, waiting: await waitingIn(system, held, dataset, async () => (await held).request.key.split('/')[1]) };
+}
+
+export async function kill(...services: Service[]): Promise<void> {
+  for (const service of services) signalAll(service, 'SIGKILL');
+  for (const service of services) expect(await service.ended).toBe('ended with SIGKILL');
+}
+
+/** Kills whoever has the chunk that waits; another takes its place. */
+export async function loseWorker(system: FaultSystem, { worker }: WaitingWork): Promise<void> {
+  await kill(worker);
+  await system.idle((await system.system.addProcess('worker')).name);
+}
+
+/** Each image once, with the bytes that were sent. */
+export async function expectImported(system: FaultSystem, datasetVersionId: string, files: readonly ImportFile[]): Promise<void> {
+  const lines = (list: readonly { fileName: string; sha256: string }[]) =>
+    list.map(({ fileName, sha256 }) => `${fileName} ${sha256}`).sort();
+  expect(lines(await samples(system.client, datasetVersionId))).toEqual(lines(files));
 }
 
 /** What was done stays as it was, given out once; what waited was done by whoever got it at last. */
