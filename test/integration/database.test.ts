@@ -175,6 +175,26 @@ test('an event that quotes bytes no text may hold is recorded all the same', asy
   expect(appended?.message).toBe('read "\ufffd\ufffd" of 😀 in C:\\u0000');
 });
 
+test('that no worker has the memory for a run is told of it for as long as that is so, and nothing else is forgotten with it', async () => {
+  const leases = new RunLeaseStore(database);
+  const coordinator = newId('crd');
+  const runId = await newRun();
+  await leases.claimOpen(coordinator, 60_000, 1_000);
+  const generation = (await leases.renew(coordinator, 60_000)).find((run) => run.runId === runId)?.generation ?? 0;
+  const waits = async (code: 'NO_WORKER_FITS' | 'WORKERS_BUSY') => {
+    await leases.explainWait(runId, { coordinator, generation }, { code, message: 'why', workers: [] });
+    const [row] = await database.query('read', 'select status_code, status_message from training_runs where id = $1', [uuidOf(runId)]);
+    return row;
+  };
+  expect(await waits('NO_WORKER_FITS')).toEqual({ status_code: 'NO_WORKER_FITS', status_message: 'why' });
+  expect(await waits('WORKERS_BUSY')).toEqual({ status_code: null, status_message: null });
+  await database.query('seed', `update training_runs set status_code = 'WORKER_REFUSED', status_message = 'no' where id = $1`, [
+    uuidOf(runId),
+  ]);
+  await database.query('seed', 'update training_runs set wait = null where id = $1', [uuidOf(runId)]);
+  expect(await waits('WORKERS_BUSY')).toEqual({ status_code: 'WORKER_REFUSED', status_message: 'no' });
+});
+
 test('a coordinator owns no more runs than it may, and decides nothing about one that was taken over', async () => {
   const leases = new RunLeaseStore(database);
   const [first, second] = [newId('crd'), newId('crd')];

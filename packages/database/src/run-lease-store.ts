@@ -7,6 +7,7 @@ import {
   uuidOf,
   type CoordinatorId,
   type RunId,
+  type RunOwner,
   type RunWait,
 } from '@roentgen/domain';
 import type { Database } from './database.js';
@@ -181,17 +182,28 @@ export class RunLeaseStore {
     return LiveAttemptRow.array().parse(rows);
   }
 
-  /** Says why a queued run waits, or one that a worker holds, or (null) that the latter goes on. One that is in another state by now stays as it is. */
-  async explainWait(runId: RunId, wait: RunWait | null): Promise<void> {
+  /**
+   * Says why a queued run waits, or one that a worker holds, or (null) that the latter goes on. One that is another's by now, or in another state, stays as
+   * it is.
+   */
+  async explainWait(runId: RunId, by: RunOwner, wait: RunWait | null): Promise<void> {
     const held = wait === null || HELD_WAIT_CODES.some((code) => code === wait.code);
     await this.db.query(
       'explain_wait',
       `update training_runs
           set wait = $2::jsonb,
-              status_code = case when $3 = 'NO_WORKER_FITS' then $3 else status_code end,
-              status_message = case when $3 = 'NO_WORKER_FITS' then $4 else status_message end
-        where id = $1 and status = any ($5::text[]) and wait is distinct from $2::jsonb`,
-      [uuidOf(runId), wait && JSON.stringify(wait), wait?.code ?? '', wait?.message ?? '', held ? HELD_STATES : ['QUEUED']],
+              status_code = case when $3 = 'NO_WORKER_FITS' then $3 when status_code = 'NO_WORKER_FITS' then null else status_code end,
+              status_message = case when $3 = 'NO_WORKER_FITS' then $4 when status_code = 'NO_WORKER_FITS' then null else status_message end
+        where id = $1 and lease_holder = $6 and generation = $7 and status = any ($5::text[]) and wait is distinct from $2::jsonb`,
+      [
+        uuidOf(runId),
+        wait && JSON.stringify(wait),
+        wait?.code ?? '',
+        wait?.message ?? '',
+        held ? HELD_STATES : ['QUEUED'],
+        by.coordinator,
+        by.generation,
+      ],
     );
   }
 }

@@ -21,6 +21,7 @@ import {
   type RunEvent,
   type RunId,
   type RunInput,
+  type RunOwner,
   type RunState,
   type RunWait,
 } from '@roentgen/domain';
@@ -62,8 +63,8 @@ export class PostgresRunBook implements RunBook {
     return this.parts.leases.liveAttempts(runIds);
   }
 
-  explainWait(runId: RunId, wait: RunWait | null): Promise<void> {
-    return this.parts.leases.explainWait(runId, wait);
+  explainWait(runId: RunId, by: RunOwner, wait: RunWait | null): Promise<void> {
+    return this.parts.leases.explainWait(runId, by, wait);
   }
 
   apply(runId: RunId, input: RunInput): Promise<Outcome> {

@@ -102,7 +102,7 @@ export class Scheduler {
           this.offer(action, span),
         );
       case 'EXPLAIN_WAIT':
-        return await this.parts.runs.explainWait(action.run.runId, action.wait);
+        return await this.parts.runs.explainWait(action.run.runId, this.ownerOf(action.run), action.wait);
       case 'LOSE_ATTEMPT':
         return await this.loseAttempt(action.run, action.attempt, action.reason);
       case 'STOP_ATTEMPT':
