@@ -9,7 +9,7 @@
  * - `once`: like `counted`, but the second of this cause in a row fails the run.
  * - `never`: none: it would end the same way.
  *
- * An attempt that got the run further is never held against it, but for `never`.
+ * An attempt that got the run further is never held against it, but for `never`, and where two workers were lost at the same step and none passed it since.
  */
 export type RetryRule = 'free' | 'counted' | 'once' | 'never';
 
