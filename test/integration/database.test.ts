@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { Database, EventStore, MigrationMismatchError, RunLeaseStore, RunLifecycleStore, WorkerPresenceStore } from '@roentgen/database';
-import { UnavailableError, decide, newId, uuidOf, type RunEventInput } from '@roentgen/domain';
+import { RunEventInputSchema, UnavailableError, decide, newId, uuidOf, type RunEventInput } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { seedProject, seedRun } from '../testkit/rows.js';
+import { postgresRunBook } from '../testkit/run-book.js';
 
 const { postgres } = inject('stack');
 const connect = (schema: string) => Database.connect({ url: postgres.url, schema, poolSize: 8, startupTimeoutMs: 5_000 }, silentLogger);
@@ -193,6 +194,35 @@ test('that no worker has the memory for a run is told of it for as long as that 
   ]);
   await database.query('seed', 'update training_runs set wait = null where id = $1', [uuidOf(runId)]);
   expect(await waits('WORKERS_BUSY')).toEqual({ status_code: 'WORKER_REFUSED', status_message: 'no' });
+});
+
+test.each([
+  ['more tries than attempts are looked back on otherwise', 30, 0],
+  ['tries with many in between that count for nothing', 3, 25],
+])('every try in vain since the last progress counts against a run: %s', async (_what, maxAttempts, drainsAfterFirst) => {
+  const book = postgresRunBook(database, { maxAttempts });
+  const coordinator = newId('crd');
+  const runId = await newRun();
+  await book.claimOpen(coordinator, 60_000, 1_000);
+  const owner = { coordinator, generation: (await book.renew(coordinator, 60_000)).find((run) => run.runId === runId)?.generation ?? 0 };
+  const attempt = async (code: 'WORKER_LOST' | 'WORKER_STOPPING', step = 0) => {
+    const offered = { attemptId: newId('att'), token: randomUUID(), workerId: newId('wkr'), workerName: 'w' };
+    await book.apply(runId, { kind: 'OFFER', by: owner, attempt: offered, microBatchSize: null });
+    const said = (kind: RunEventInput['kind'], rest: object = {}) =>
+      RunEventInputSchema.parse({ eventId: randomUUID(), kind, occurredAt: new Date().toISOString(), ...rest });
+    const events = [said('RUN_STARTED', { step }), said('ATTEMPT_FAILED', { failure: { code, message: 'm', details: {} } })];
+    const { decision } = await book.report({ ...offered, runId, generation: owner.generation, events });
+    return decision.ok ? decision.state.status : decision.message;
+  };
+  // What came before the last progress does not count.
+  expect(await attempt('WORKER_LOST')).toBe('QUEUED');
+  expect(await attempt('WORKER_LOST', 100)).toBe('QUEUED');
+  expect(await attempt('WORKER_LOST')).toBe('QUEUED');
+  for (let i = 0; i < drainsAfterFirst; i++) expect(await attempt('WORKER_STOPPING')).toBe('QUEUED');
+  for (let i = 2; i < maxAttempts; i++) expect(await attempt('WORKER_LOST')).toBe('QUEUED');
+  expect(await attempt('WORKER_LOST')).toBe('FAILED');
+  const [row] = await database.query('read', 'select status_code from training_runs where id = $1', [uuidOf(runId)]);
+  expect(row).toEqual({ status_code: 'TOO_MANY_ATTEMPTS' });
 });
 
 test('a coordinator owns no more runs than it may, and decides nothing about one that was taken over', async () => {
