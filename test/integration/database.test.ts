@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { Database, EventStore, MigrationMismatchError, RunLeaseStore, RunLifecycleStore, WorkerPresenceStore } from '@roentgen/database';
-import { RunEventInputSchema, UnavailableError, decide, newId, uuidOf, type RunEventInput } from '@roentgen/domain';
+import { FAILURE_CAUSES, RunEventInputSchema, UnavailableError, decide, newId, uuidOf, type RunEventInput } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { seedProject, seedRun } from '../testkit/rows.js';
 import { postgresRunBook } from '../testkit/run-book.js';
@@ -223,6 +223,25 @@ test.each([
   expect(await attempt('WORKER_LOST')).toBe('FAILED');
   const [row] = await database.query('read', 'select status_code from training_runs where id = $1', [uuidOf(runId)]);
   expect(row).toEqual({ status_code: 'TOO_MANY_ATTEMPTS' });
+});
+
+test('a run avoids the workers that it failed on since it last got further, but for failures that were nobody’s', async () => {
+  const coordinator = newId('crd');
+  const runId = await newRun();
+  for (const [number, cause] of [...FAILURE_CAUSES, null].entries()) {
+    await database.query(
+      'seed',
+      `insert into attempts (id, project_id, run_id, number, generation, token, worker_id, worker_name, start_step, last_step, status, cause, ended_at)
+       select $1, project_id, id, $3, 1, $4, $5, coalesce($6, 'none'), 0, 0, case when $6 is null then 'PAUSED' else 'FAILED' end, $6, now()
+         from training_runs where id = $2`,
+      [uuidOf(newId('att')), uuidOf(runId), number + 1, randomUUID(), uuidOf(newId('wkr')), cause],
+    );
+  }
+  const leases = new RunLeaseStore(database);
+  await leases.claimOpen(coordinator, 60_000, 1_000);
+  const run = (await leases.renew(coordinator, 60_000)).find((owned) => owned.runId === runId);
+  const free = ['WORKER_DRAINED', 'STORE_AWAY', 'FACTS_LOST'];
+  expect(run?.avoidWorkers.toSorted()).toEqual(FAILURE_CAUSES.filter((cause) => !free.includes(cause)).toSorted());
 });
 
 test('a coordinator owns no more runs than it may, and decides nothing about one that was taken over', async () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  FREE_CAUSES,
   HELD_WAIT_CODES,
   RUN_STATUSES,
   RunWaitSchema,
@@ -103,6 +104,7 @@ const OPEN = `status not in ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PAUSED')`;
 /** A worker has it, and nobody has asked it to leave. */
 const HELD_STATES = ['PREPARING', 'RUNNING', 'WAITING'];
 
+/** $2: causes of failures that were not the worker's. */
 const LEASED_COLUMNS = `
   r.id, r.project_id, r.generation, r.status, r.recipe, r.dataset_version_id,
   v.manifest_key, encode(v.manifest_sha256, 'hex') as manifest_sha256, v.classes,
@@ -111,7 +113,7 @@ const LEASED_COLUMNS = `
   r.train_samples, r.wait,
   greatest(0, ceil(extract(epoch from r.retry_at - now()) * 1000))::bigint as retry_in_ms,
   array(select distinct a.worker_name from attempts a
-         where a.run_id = r.id and a.cause is not null and a.cause not in ('WORKER_DRAINED', 'STORE_AWAY')
+         where a.run_id = r.id and a.cause <> all ($2::text[])
            and a.number > coalesce((select max(p.number) from attempts p where p.run_id = r.id and p.progressed), 0)) as avoid_workers`;
 
 /** Who owns which run: one coordinator each. Rows decide, messages only wake. What happens to a run is in RunLifecycleStore. */
@@ -158,7 +160,7 @@ export class RunLeaseStore {
          left join weight_sets w on w.id = r.initial_weights_id
         where r.lease_holder = $1 and r.lease_until >= now() and r.${OPEN}
         order by r.created_at, r.id`,
-      [coordinator],
+      [coordinator, FREE_CAUSES],
     );
     return LeasedRunRow.array().parse(rows);
   }
