@@ -143,12 +143,19 @@ export class RunLeaseStore {
       .map((row) => row.id);
   }
 
-  /** Prolongs the leases still held; returns all runs that this coordinator now owns. A run that is missing was lost to another one, or has ended. */
+  /**
+   * Prolongs the leases still held; returns all runs that this coordinator now owns. A run that is missing was lost to another one, or has ended, or is free
+   * to be claimed again.
+   *
+   * One that is locked is passed over, so that a process which was stopped in a transaction on one run does not cost the owner all others. It stays
+   * owned until its lease ends, and nobody else can claim it while it is locked; whoever claims it then goes on with the attempt that it has.
+   */
   async renew(coordinator: CoordinatorId, leaseMs: number): Promise<LeasedRun[]> {
     await this.db.query(
       'renew_run_leases',
       `update training_runs set lease_until = now() + $2 * interval '1 millisecond'
-        where lease_holder = $1 and lease_until >= now() and ${OPEN}`,
+        where id in (select id from training_runs where lease_holder = $1 and lease_until >= now() and ${OPEN}
+                        for no key update skip locked)`,
       [coordinator, leaseMs],
     );
     const rows = await this.db.query(
@@ -165,11 +172,14 @@ export class RunLeaseStore {
     return LeasedRunRow.array().parse(rows);
   }
 
-  /** Lets go of every lease, so that another coordinator need not wait for its end. */
+  /** Lets go of every lease, so that another coordinator need not wait for its end; but for those of runs that are locked. */
   async release(coordinator: CoordinatorId): Promise<void> {
-    await this.db.query('release_run_leases', 'update training_runs set lease_until = null, lease_holder = null where lease_holder = $1', [
-      coordinator,
-    ]);
+    await this.db.query(
+      'release_run_leases',
+      `update training_runs set lease_until = null, lease_holder = null
+        where id in (select id from training_runs where lease_holder = $1 for no key update skip locked)`,
+      [coordinator],
+    );
   }
 
   /** The attempts of these runs that have not ended; at most one a run. */
@@ -186,7 +196,7 @@ export class RunLeaseStore {
 
   /**
    * Says why a queued run waits, or one that a worker holds, or (null) that the latter goes on. One that is another's by now, or in another state, stays as
-   * it is.
+   * it is; so does one that is locked, until the next look.
    */
   async explainWait(runId: RunId, by: RunOwner, wait: RunWait | null): Promise<void> {
     const held = wait === null || HELD_WAIT_CODES.some((code) => code === wait.code);
@@ -196,7 +206,9 @@ export class RunLeaseStore {
           set wait = $2::jsonb,
               status_code = case when $3 = 'NO_WORKER_FITS' then $3 when status_code = 'NO_WORKER_FITS' then null else status_code end,
               status_message = case when $3 = 'NO_WORKER_FITS' then $4 when status_code = 'NO_WORKER_FITS' then null else status_message end
-        where id = $1 and lease_holder = $6 and generation = $7 and status = any ($5::text[]) and wait is distinct from $2::jsonb`,
+        where id = (select id from training_runs
+                     where id = $1 and lease_holder = $6 and generation = $7 and status = any ($5::text[]) and wait is distinct from $2::jsonb
+                       for no key update skip locked)`,
       [
         uuidOf(runId),
         wait && JSON.stringify(wait),

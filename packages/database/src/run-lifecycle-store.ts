@@ -55,12 +55,15 @@ export class RunLifecycleStore {
     private readonly producer: 'coordinator' | 'gateway',
   ) {}
 
-  /** Locks the run until the end of the transaction and gives its state; null when there is no such run. Always the first lock taken. */
+  /**
+   * Locks the run until the end of the transaction and gives its state; null when there is no such run. Always the first lock taken. Rows that refer to the
+   * run can be written meanwhile: such as what its worker says of itself.
+   */
   async load(tx: Queryable, runId: RunId): Promise<RunState | null> {
     const [found] = await tx.query(
       'lock_run',
       `select r.status, r.generation, r.lease_holder, r.highest_step, r.forked_from_step, (select c.step from checkpoints c where c.id = r.checkpoint_id) as checkpoint_step
-         from training_runs r where r.id = $1 for update`,
+         from training_runs r where r.id = $1 for no key update`,
       [uuidOf(runId)],
     );
     if (found === undefined) return null;
