@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { expect, test, vi } from 'vitest';
-import { RunLifecycleStore } from '@roentgen/database';
+import { RunLifecycleStore, WorkerStore, type Queryable } from '@roentgen/database';
 import type { RunId } from '@roentgen/domain';
 import { seedRun } from '../testkit/rows.js';
 import { eventually, useCoordinator } from './coordinator-harness.js';
@@ -9,13 +9,12 @@ const harness = useCoordinator();
 const newRun = () => seedRun(harness.database, harness.seeded);
 const generation = (runId: RunId) => harness.column(runId, 'generation');
 
-/** What a process that was stopped in a transaction holds: nobody else can write the run until the lock is let go. */
-async function lock(runId: RunId): Promise<() => Promise<void>> {
+/** What a process that was stopped in a transaction holds: nobody else can write that row until the lock is let go. */
+async function stoppedWith(load: (tx: Queryable) => Promise<unknown>): Promise<() => Promise<void>> {
   const stopped = new EventEmitter();
   const over = once(stopped, 'goes on');
-  const lifecycle = new RunLifecycleStore(harness.events, 'gateway');
   const transaction = harness.database.transaction('stopped', async (tx) => {
-    await lifecycle.load(tx, runId);
+    await load(tx);
     stopped.emit('holds it');
     await over;
   });
@@ -25,6 +24,32 @@ async function lock(runId: RunId): Promise<() => Promise<void>> {
     await transaction;
   };
 }
+
+function lock(runId: RunId): Promise<() => Promise<void>> {
+  const lifecycle = new RunLifecycleStore(harness.events, 'gateway');
+  return stoppedWith((tx) => lifecycle.load(tx, runId));
+}
+
+test('while a worker is locked by a process that was stopped, runs go to the others', async () => {
+  const [drained, other] = [await harness.startWorker('a'), await harness.startWorker('b')];
+  const workers = new WorkerStore(harness.database);
+  await vi.waitFor(async () => expect(await workers.find(harness.seeded.projectId, drained.workerId, 60_000)).not.toBeNull(), eventually);
+  drained.refusal = 'busy with a test';
+  const unlock = await stoppedWith(async (tx) => {
+    await workers.lock(tx, drained.workerId);
+    await workers.setDrained(tx, drained.workerId, true);
+  });
+  try {
+    const first = await newRun();
+    expect(await other.nextOffer()).toMatchObject({ runId: first });
+    // Its heartbeats are written down as before: that it holds the run, and since when it was last heard.
+    const seen = async () => (await workers.find(harness.seeded.projectId, other.workerId, 60_000))?.lastSeenAt;
+    const before = await seen();
+    await vi.waitFor(async () => expect(await seen()).not.toBe(before), eventually);
+  } finally {
+    await unlock();
+  }
+});
 
 test('while a run is locked by a process that was stopped, the others keep their owner and get workers', async () => {
   const [first, second] = [await harness.startWorker('a'), await harness.startWorker('b')];
