@@ -102,7 +102,7 @@ export type LiveAttempt = z.infer<typeof LiveAttemptRow>;
 const OPEN = `status not in ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PAUSED')`;
 
 /** A worker has it, and nobody has asked it to leave. */
-const HELD_STATES = ['PREPARING', 'RUNNING', 'WAITING'];
+const HELD_STATES = ['PREPARING', 'RUNNING'];
 
 /** $2: causes of failures that were not the worker's. */
 const LEASED_COLUMNS = `
