@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { Database, EventStore, MigrationMismatchError, RunLeaseStore, RunLifecycleStore, WorkerPresenceStore } from '@roentgen/database';
-import { UnavailableError, decide, newId, uuidOf, type RunEventInput } from '@roentgen/domain';
+import { FAILURE_CAUSES, RunEventInputSchema, UnavailableError, decide, newId, uuidOf, type RunEventInput } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { seedProject, seedRun } from '../testkit/rows.js';
+import { postgresRunBook } from '../testkit/run-book.js';
 
 const { postgres } = inject('stack');
 const connect = (schema: string) => Database.connect({ url: postgres.url, schema, poolSize: 8, startupTimeoutMs: 5_000 }, silentLogger);
@@ -173,6 +174,74 @@ test('an event that quotes bytes no text may hold is recorded all the same', asy
   };
   const [appended] = await database.transaction('append', (tx) => events.append(tx, runId, [sent]));
   expect(appended?.message).toBe('read "\ufffd\ufffd" of 😀 in C:\\u0000');
+});
+
+test('that no worker has the memory for a run is told of it for as long as that is so, and nothing else is forgotten with it', async () => {
+  const leases = new RunLeaseStore(database);
+  const coordinator = newId('crd');
+  const runId = await newRun();
+  await leases.claimOpen(coordinator, 60_000, 1_000);
+  const generation = (await leases.renew(coordinator, 60_000)).find((run) => run.runId === runId)?.generation ?? 0;
+  const waits = async (code: 'NO_WORKER_FITS' | 'WORKERS_BUSY') => {
+    await leases.explainWait(runId, { coordinator, generation }, { code, message: 'why', workers: [] });
+    const [row] = await database.query('read', 'select status_code, status_message from training_runs where id = $1', [uuidOf(runId)]);
+    return row;
+  };
+  expect(await waits('NO_WORKER_FITS')).toEqual({ status_code: 'NO_WORKER_FITS', status_message: 'why' });
+  expect(await waits('WORKERS_BUSY')).toEqual({ status_code: null, status_message: null });
+  await database.query('seed', `update training_runs set status_code = 'WORKER_REFUSED', status_message = 'no' where id = $1`, [
+    uuidOf(runId),
+  ]);
+  await database.query('seed', 'update training_runs set wait = null where id = $1', [uuidOf(runId)]);
+  expect(await waits('WORKERS_BUSY')).toEqual({ status_code: 'WORKER_REFUSED', status_message: 'no' });
+});
+
+test.each([
+  ['more tries than attempts are looked back on otherwise', 30, 0],
+  ['tries with many in between that count for nothing', 3, 25],
+])('every try in vain since the last progress counts against a run: %s', async (_what, maxAttempts, drainsAfterFirst) => {
+  const book = postgresRunBook(database, { maxAttempts });
+  const coordinator = newId('crd');
+  const runId = await newRun();
+  await book.claimOpen(coordinator, 60_000, 1_000);
+  const owner = { coordinator, generation: (await book.renew(coordinator, 60_000)).find((run) => run.runId === runId)?.generation ?? 0 };
+  const attempt = async (code: 'WORKER_LOST' | 'WORKER_STOPPING', step = 0) => {
+    const offered = { attemptId: newId('att'), token: randomUUID(), workerId: newId('wkr'), workerName: 'w' };
+    await book.apply(runId, { kind: 'OFFER', by: owner, attempt: offered, microBatchSize: null });
+    const said = (kind: RunEventInput['kind'], rest: object = {}) =>
+      RunEventInputSchema.parse({ eventId: randomUUID(), kind, occurredAt: new Date().toISOString(), ...rest });
+    const events = [said('RUN_STARTED', { step }), said('ATTEMPT_FAILED', { failure: { code, message: 'm', details: {} } })];
+    const { decision } = await book.report({ ...offered, runId, generation: owner.generation, events });
+    return decision.ok ? decision.state.status : decision.message;
+  };
+  // What came before the last progress does not count.
+  expect(await attempt('WORKER_LOST')).toBe('QUEUED');
+  expect(await attempt('WORKER_LOST', 100)).toBe('QUEUED');
+  expect(await attempt('WORKER_LOST')).toBe('QUEUED');
+  for (let i = 0; i < drainsAfterFirst; i++) expect(await attempt('WORKER_STOPPING')).toBe('QUEUED');
+  for (let i = 2; i < maxAttempts; i++) expect(await attempt('WORKER_LOST')).toBe('QUEUED');
+  expect(await attempt('WORKER_LOST')).toBe('FAILED');
+  const [row] = await database.query('read', 'select status_code from training_runs where id = $1', [uuidOf(runId)]);
+  expect(row).toEqual({ status_code: 'TOO_MANY_ATTEMPTS' });
+});
+
+test('a run avoids the workers that it failed on since it last got further, but for failures that were nobody’s', async () => {
+  const coordinator = newId('crd');
+  const runId = await newRun();
+  for (const [number, cause] of [...FAILURE_CAUSES, null].entries()) {
+    await database.query(
+      'seed',
+      `insert into attempts (id, project_id, run_id, number, generation, token, worker_id, worker_name, start_step, last_step, status, cause, ended_at)
+       select $1, project_id, id, $3, 1, $4, $5, coalesce($6, 'none'), 0, 0, case when $6 is null then 'PAUSED' else 'FAILED' end, $6, now()
+         from training_runs where id = $2`,
+      [uuidOf(newId('att')), uuidOf(runId), number + 1, randomUUID(), uuidOf(newId('wkr')), cause],
+    );
+  }
+  const leases = new RunLeaseStore(database);
+  await leases.claimOpen(coordinator, 60_000, 1_000);
+  const run = (await leases.renew(coordinator, 60_000)).find((owned) => owned.runId === runId);
+  const free = ['WORKER_DRAINED', 'STORE_AWAY', 'FACTS_LOST'];
+  expect(run?.avoidWorkers.toSorted()).toEqual(FAILURE_CAUSES.filter((cause) => !free.includes(cause)).toSorted());
 });
 
 test('a coordinator owns no more runs than it may, and decides nothing about one that was taken over', async () => {

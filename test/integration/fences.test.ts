@@ -14,6 +14,7 @@ import {
   type RunEventInput,
   type RunId,
   type RunOwner,
+  type RunWait,
   type WorkerId,
 } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
@@ -53,7 +54,7 @@ const WRITES: Readonly<Record<string, string>> = {
   forget_removed_objects: 'a record that is old, by the clock of Postgres',
   forget_janitor_passes: 'a record that is old, by the clock of Postgres',
   request_janitor_pass: ONE_COMMAND,
-  explain_wait: 'only while it is queued; says why it waits, decides nothing',
+  explain_wait: 'holder and generation of the lease: tried below',
   register_worker_selftest: 'of the worker itself, once per process',
   open_attempt: UNDER_THE_RUNS_LOCK,
   move_run: UNDER_THE_RUNS_LOCK,
@@ -259,6 +260,30 @@ describe('a coordinator that lost its run and wakes up', () => {
     });
   });
 
+  test('does not say why it waits, neither while a worker has it nor when it is queued again', async () => {
+    const leases = new RunLeaseStore(database);
+    const wait = (code: RunWait['code']): RunWait => ({ code, message: 'as it was long ago', workers: [] });
+    // The same holder with an older generation is one that had the run, lost it, and has it again.
+    const askers = [stale.owner, { coordinator: await holder(), generation: stale.owner.generation }];
+    const asks = async () => {
+      for (const by of askers) {
+        for (const code of ['STORE_AWAY', 'NO_WORKER_FITS'] as const) await leases.explainWait(runId, by, wait(code));
+        await leases.explainWait(runId, by, null);
+      }
+    };
+    const now = await owner();
+    await leases.explainWait(runId, now, wait('STORE_FULL'));
+    await changesNothing(asks);
+    const [live] = await book.liveAttempts([runId]);
+    if (live === undefined) throw new Error('nobody has the run');
+    const failure = { code: 'UNAVAILABLE', message: 'The store is away.', details: {} };
+    await book.report({ ...live, events: [fact('ATTEMPT_FAILED', { failure })] });
+    await changesNothing(asks);
+    await leases.explainWait(runId, now, wait('NO_WORKER_FITS'));
+    const [row] = await database.query('read', 'select status, status_code from training_runs where id = $1', [uuidOf(runId)]);
+    expect(row).toEqual({ status: 'QUEUED', status_code: 'NO_WORKER_FITS' });
+  });
+
   test('does not make a worker look older than it is known to be', async () => {
     const presence = new WorkerPresenceStore(database);
     const said = (workerId: WorkerId, silentMs: number, name: string) => ({
@@ -281,8 +306,13 @@ describe('a coordinator that lost its run and wakes up', () => {
 });
 
 async function holder(): Promise<RunOwner['coordinator']> {
-  const [row] = await database.query('read', 'select lease_holder from training_runs where id = $1', [uuidOf(runId)]);
-  return (row as { lease_holder: RunOwner['coordinator'] }).lease_holder;
+  return (await owner()).coordinator;
+}
+async function owner(): Promise<RunOwner> {
+  const [row] = await database.query('read', 'select lease_holder as coordinator, generation from training_runs where id = $1', [
+    uuidOf(runId),
+  ]);
+  return row as RunOwner;
 }
 
 describe('a worker whose chunk was given to another', () => {

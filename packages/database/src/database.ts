@@ -91,10 +91,16 @@ export class Database implements Queryable {
     if (this.full !== null && performance.now() - this.full.atMs < FULL_REMEMBERED_MS) throw this.full.error;
   }
 
-  /** Runs `work` in one transaction (read committed); any throw rolls back. @throws UnavailableError when the server is away, DatabaseFullError when its disk has no room */
-  async transaction<T>(name: string, work: (tx: Queryable) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` in one transaction (read committed); any throw rolls back.
+   * @param options.lockTimeoutMs how long it waits for a lock that another holds; as long as any session, where left out
+   * @throws UnavailableError when the server is away, LockTimeoutError, DatabaseFullError when its disk has no room
+   */
+  async transaction<T>(name: string, work: (tx: Queryable) => Promise<T>, options: { readonly lockTimeoutMs?: number } = {}): Promise<T> {
     return await this.withClient(async (client) => {
-      await client.query(`begin /* ${name} */`);
+      const { lockTimeoutMs } = options;
+      // One round trip for both.
+      await client.query(`begin /* ${name} */${lockTimeoutMs === undefined ? '' : `; set local lock_timeout = ${lockTimeoutMs}`}`);
       try {
         const result = await work({ query: (statement, sql, parameters = []) => runNamed(client, statement, sql, parameters) });
         await client.query('commit');

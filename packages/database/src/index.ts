@@ -1,5 +1,5 @@
 export * from './database.js';
-export { ObjectInRemovalError } from './errors.js';
+export { LockTimeoutError, ObjectInRemovalError } from './errors.js';
 export { MigrationMismatchError, shippedMigrations, type Migration } from './migrate.js';
 export * from './chunk-store.js';
 export * from './chunk-work-store.js';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  FREE_CAUSES,
   HELD_WAIT_CODES,
   RUN_STATUSES,
   RunWaitSchema,
@@ -7,6 +8,7 @@ import {
   uuidOf,
   type CoordinatorId,
   type RunId,
+  type RunOwner,
   type RunWait,
 } from '@roentgen/domain';
 import type { Database } from './database.js';
@@ -100,8 +102,9 @@ export type LiveAttempt = z.infer<typeof LiveAttemptRow>;
 const OPEN = `status not in ('SUCCEEDED', 'FAILED', 'CANCELLED', 'PAUSED')`;
 
 /** A worker has it, and nobody has asked it to leave. */
-const HELD_STATES = ['PREPARING', 'RUNNING', 'WAITING'];
+const HELD_STATES = ['PREPARING', 'RUNNING'];
 
+/** $2: causes of failures that were not the worker's. */
 const LEASED_COLUMNS = `
   r.id, r.project_id, r.generation, r.status, r.recipe, r.dataset_version_id,
   v.manifest_key, encode(v.manifest_sha256, 'hex') as manifest_sha256, v.classes,
@@ -110,7 +113,7 @@ const LEASED_COLUMNS = `
   r.train_samples, r.wait,
   greatest(0, ceil(extract(epoch from r.retry_at - now()) * 1000))::bigint as retry_in_ms,
   array(select distinct a.worker_name from attempts a
-         where a.run_id = r.id and a.cause is not null and a.cause not in ('WORKER_DRAINED', 'STORE_AWAY')
+         where a.run_id = r.id and a.cause <> all ($2::text[])
            and a.number > coalesce((select max(p.number) from attempts p where p.run_id = r.id and p.progressed), 0)) as avoid_workers`;
 
 /** Who owns which run: one coordinator each. Rows decide, messages only wake. What happens to a run is in RunLifecycleStore. */
@@ -140,12 +143,19 @@ export class RunLeaseStore {
       .map((row) => row.id);
   }
 
-  /** Prolongs the leases still held; returns all runs that this coordinator now owns. A run that is missing was lost to another one, or has ended. */
+  /**
+   * Prolongs the leases still held; returns all runs that this coordinator now owns. A run that is missing was lost to another one, or has ended, or is free
+   * to be claimed again.
+   *
+   * One that is locked is passed over, so that a process which was stopped in a transaction on one run does not cost the owner all others. It stays
+   * owned until its lease ends, and nobody else can claim it while it is locked; whoever claims it then goes on with the attempt that it has.
+   */
   async renew(coordinator: CoordinatorId, leaseMs: number): Promise<LeasedRun[]> {
     await this.db.query(
       'renew_run_leases',
       `update training_runs set lease_until = now() + $2 * interval '1 millisecond'
-        where lease_holder = $1 and lease_until >= now() and ${OPEN}`,
+        where id in (select id from training_runs where lease_holder = $1 and lease_until >= now() and ${OPEN}
+                        for no key update skip locked)`,
       [coordinator, leaseMs],
     );
     const rows = await this.db.query(
@@ -157,16 +167,19 @@ export class RunLeaseStore {
          left join weight_sets w on w.id = r.initial_weights_id
         where r.lease_holder = $1 and r.lease_until >= now() and r.${OPEN}
         order by r.created_at, r.id`,
-      [coordinator],
+      [coordinator, FREE_CAUSES],
     );
     return LeasedRunRow.array().parse(rows);
   }
 
-  /** Lets go of every lease, so that another coordinator need not wait for its end. */
+  /** Lets go of every lease, so that another coordinator need not wait for its end; but for those of runs that are locked. */
   async release(coordinator: CoordinatorId): Promise<void> {
-    await this.db.query('release_run_leases', 'update training_runs set lease_until = null, lease_holder = null where lease_holder = $1', [
-      coordinator,
-    ]);
+    await this.db.query(
+      'release_run_leases',
+      `update training_runs set lease_until = null, lease_holder = null
+        where id in (select id from training_runs where lease_holder = $1 for no key update skip locked)`,
+      [coordinator],
+    );
   }
 
   /** The attempts of these runs that have not ended; at most one a run. */
@@ -181,17 +194,30 @@ export class RunLeaseStore {
     return LiveAttemptRow.array().parse(rows);
   }
 
-  /** Says why a queued run waits, or one that a worker holds, or (null) that the latter goes on. One that is in another state by now stays as it is. */
-  async explainWait(runId: RunId, wait: RunWait | null): Promise<void> {
+  /**
+   * Says why a queued run waits, or one that a worker holds, or (null) that the latter goes on. One that is another's by now, or in another state, stays as
+   * it is; so does one that is locked, until the next look.
+   */
+  async explainWait(runId: RunId, by: RunOwner, wait: RunWait | null): Promise<void> {
     const held = wait === null || HELD_WAIT_CODES.some((code) => code === wait.code);
     await this.db.query(
       'explain_wait',
       `update training_runs
           set wait = $2::jsonb,
-              status_code = case when $3 = 'NO_WORKER_FITS' then $3 else status_code end,
-              status_message = case when $3 = 'NO_WORKER_FITS' then $4 else status_message end
-        where id = $1 and status = any ($5::text[]) and wait is distinct from $2::jsonb`,
-      [uuidOf(runId), wait && JSON.stringify(wait), wait?.code ?? '', wait?.message ?? '', held ? HELD_STATES : ['QUEUED']],
+              status_code = case when $3 = 'NO_WORKER_FITS' then $3 when status_code = 'NO_WORKER_FITS' then null else status_code end,
+              status_message = case when $3 = 'NO_WORKER_FITS' then $4 when status_code = 'NO_WORKER_FITS' then null else status_message end
+        where id = (select id from training_runs
+                     where id = $1 and lease_holder = $6 and generation = $7 and status = any ($5::text[]) and wait is distinct from $2::jsonb
+                       for no key update skip locked)`,
+      [
+        uuidOf(runId),
+        wait && JSON.stringify(wait),
+        wait?.code ?? '',
+        wait?.message ?? '',
+        held ? HELD_STATES : ['QUEUED'],
+        by.coordinator,
+        by.generation,
+      ],
     );
   }
 }

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import {
-  ENDED_ATTEMPTS_KEPT,
   ENDED_ATTEMPT_STATUSES,
   FAILURE_CAUSES,
   ConflictError,
@@ -45,6 +44,9 @@ const AttemptRow = z.object({
 });
 type AttemptRow = z.infer<typeof AttemptRow>;
 
+/** Ended attempts that are looked at in any case: where a worker was lost is evidence even after the run got further. */
+const ENDED_ATTEMPTS_SEEN = 20;
+
 /** The state that the run machine (`decide`, packages/domain) decides on, and what it decides, as rows. */
 export class RunLifecycleStore {
   /** @param producer whose events these are where no worker states them */
@@ -53,23 +55,32 @@ export class RunLifecycleStore {
     private readonly producer: 'coordinator' | 'gateway',
   ) {}
 
-  /** Locks the run until the end of the transaction and gives its state; null when there is no such run. Always the first lock taken. */
+  /**
+   * Locks the run until the end of the transaction and gives its state; null when there is no such run. Always the first lock taken. Rows that refer to the
+   * run can be written meanwhile: such as what its worker says of itself.
+   */
   async load(tx: Queryable, runId: RunId): Promise<RunState | null> {
     const [found] = await tx.query(
       'lock_run',
       `select r.status, r.generation, r.lease_holder, r.highest_step, r.forked_from_step, (select c.step from checkpoints c where c.id = r.checkpoint_id) as checkpoint_step
-         from training_runs r where r.id = $1 for update`,
+         from training_runs r where r.id = $1 for no key update`,
       [uuidOf(runId)],
     );
     if (found === undefined) return null;
     const run = RunRow.parse(found);
-    // The refused ones do not count, but for their numbers.
+    // Tries in vain are counted since the last progress, however many there were; the refused ones do not count, but for their numbers.
     const rows = await tx.query(
       'run_attempts',
       `select id, number, generation, token, worker_id, worker_name, status, cause, start_step, last_step, progressed
-         from attempts where run_id = $1 and (status <> 'REFUSED' or number = (select max(number) from attempts where run_id = $1))
-        order by number desc limit $2`,
-      [uuidOf(runId), ENDED_ATTEMPTS_KEPT + 2],
+         from attempts
+        where run_id = $1
+          and (number = (select max(number) from attempts where run_id = $1)
+               or status <> 'REFUSED'
+                  and number >= least(coalesce((select max(number) from attempts where run_id = $1 and progressed), 0),
+                                      coalesce((select number from attempts where run_id = $1 and status <> 'REFUSED' and ended_at is not null
+                                                 order by number desc offset $2 limit 1), 0)))
+        order by number desc`,
+      [uuidOf(runId), ENDED_ATTEMPTS_SEEN - 1],
     );
     const attempts = AttemptRow.array().parse(rows);
     return {
@@ -78,7 +89,7 @@ export class RunLifecycleStore {
       generation: run.generation,
       owner: run.lease_holder,
       attempt: attempts.map(toLive).find((attempt) => attempt !== null) ?? null,
-      ended: attempts.flatMap(toEnded).slice(0, ENDED_ATTEMPTS_KEPT).reverse(),
+      ended: attempts.flatMap(toEnded).reverse(),
       attemptCount: attempts[0]?.number ?? 0,
       highestStep: run.highest_step,
       checkpointStep: run.checkpoint_step,

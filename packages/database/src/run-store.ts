@@ -179,10 +179,11 @@ export class RunStore {
 
   /** Locks the run until the end of the transaction and gives its state; null when the project has no such run. */
   async lock(tx: Queryable, projectId: ProjectId, id: RunId): Promise<RunStatus | null> {
-    const rows = await tx.query('lock_project_run', 'select status from training_runs where project_id = $1 and id = $2 for update', [
-      uuidOf(projectId),
-      uuidOf(id),
-    ]);
+    const rows = await tx.query(
+      'lock_project_run',
+      'select status from training_runs where project_id = $1 and id = $2 for no key update',
+      [uuidOf(projectId), uuidOf(id)],
+    );
     return (
       z
         .object({ status: z.enum(RUN_STATUSES) })

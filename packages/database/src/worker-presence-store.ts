@@ -22,12 +22,16 @@ export interface WorkerPresence {
 export class WorkerPresenceStore {
   constructor(private readonly db: Database) {}
 
-  /** One statement for all workers heard since the last call, in one order, so that two coordinators that write the same ones only wait. */
+  /**
+   * One statement for all workers heard since the last call, in one order. A worker whose row is locked is passed over until its next heartbeat: another
+   * coordinator is writing the same, or a process was stopped in a transaction on it, which is not to hold up what is known of the others.
+   */
   async upsert(workers: readonly WorkerPresence[]): Promise<void> {
     if (workers.length === 0) return;
     await this.db.query(
       'upsert_workers',
-      `insert into workers (id, name, version, device, device_name, state, run_id, resident_bytes, started_at, last_seen_at,
+      `with free as (select id from workers where id = any ($1::uuid[]) order by id for no key update skip locked)
+       insert into workers (id, name, version, device, device_name, state, run_id, resident_bytes, started_at, last_seen_at,
                             memory_budget_bytes, memory_scale, intra_op_threads, inter_op_threads, xla, deterministic_ops, ineligible_reason)
        select w.id, w.name, w.version, w.device, w.device_name, w.state, r.id, w.resident_bytes, w.started_at,
               now() - w.silent_ms * interval '1 millisecond', w.memory_budget_bytes, coalesce(w.memory_scale, 1), coalesce(w.intra_op_threads, 0),
@@ -37,6 +41,7 @@ export class WorkerPresenceStore {
               as w (id, name, version, device, device_name, state, run_id, resident_bytes, started_at, silent_ms,
                     memory_budget_bytes, memory_scale, intra_op_threads, inter_op_threads, xla, deterministic_ops, ineligible_reason)
          left join training_runs r on r.id = w.run_id
+        where w.id in (select id from free) or not exists (select 1 from workers known where known.id = w.id)
         order by w.id
        on conflict (id) do update
           set name = excluded.name, version = excluded.version, device = excluded.device, device_name = excluded.device_name, state = excluded.state,

@@ -5,8 +5,7 @@
 export const RUN_STATUSES = [
   'QUEUED', // wants a worker
   'PREPARING', // an attempt was given to a worker, which loads images and the graph
-  'RUNNING', // steps are being committed
-  'WAITING', // held up by something outside (store, broker, too few workers); goes on by itself
+  'RUNNING', // steps are being committed; one that its worker holds up (store or database away or full) says so in its `wait`
   'PAUSING',
   'PAUSED',
   'CANCELLING',
@@ -19,9 +18,8 @@ export type RunStatus = (typeof RUN_STATUSES)[number];
 
 const NEXT: Readonly<Record<RunStatus, readonly RunStatus[]>> = {
   QUEUED: ['PREPARING', 'CANCELLING', 'CANCELLED', 'FAILED', 'PAUSED'],
-  PREPARING: ['RUNNING', 'QUEUED', 'WAITING', 'PAUSING', 'PAUSED', 'CANCELLING', 'FAILED', 'CANCELLED'],
-  RUNNING: ['SUCCEEDED', 'QUEUED', 'WAITING', 'PAUSING', 'PAUSED', 'CANCELLING', 'FAILED', 'CANCELLED'],
-  WAITING: ['QUEUED', 'PREPARING', 'RUNNING', 'PAUSING', 'PAUSED', 'CANCELLING', 'FAILED', 'CANCELLED'],
+  PREPARING: ['RUNNING', 'QUEUED', 'PAUSING', 'PAUSED', 'CANCELLING', 'FAILED', 'CANCELLED'],
+  RUNNING: ['SUCCEEDED', 'QUEUED', 'PAUSING', 'PAUSED', 'CANCELLING', 'FAILED', 'CANCELLED'],
   PAUSING: ['PAUSED', 'SUCCEEDED', 'CANCELLING', 'FAILED', 'CANCELLED', 'QUEUED'],
   PAUSED: ['QUEUED', 'CANCELLED'],
   CANCELLING: ['CANCELLED', 'SUCCEEDED', 'FAILED'],

@@ -38,7 +38,7 @@ export const ROW_INVARIANTS: readonly RowInvariant[] = [
   {
     rule: 'an attempt lives only at a run that is worked on',
     violations: `select a.id, a.status, r.status from attempts a join training_runs r on r.id = a.run_id
-                  where a.ended_at is null and r.status not in ('PREPARING', 'RUNNING', 'WAITING', 'PAUSING', 'CANCELLING')`,
+                  where a.ended_at is null and r.status not in ('PREPARING', 'RUNNING', 'PAUSING', 'CANCELLING')`,
     breakIt: `update attempts set ended_at = null, status = 'RUNNING' where id = (select id from attempts where status = 'SUCCEEDED' limit 1)`,
   },
   {

@@ -1,7 +1,6 @@
 import type { Outcome, Report, RunBook } from '@roentgen/coordinator';
 import type { LeasedRun, LiveAttempt } from '@roentgen/database';
 import {
-  ENDED_ATTEMPTS_KEPT,
   RunEventSchema,
   assertNever,
   decide,
@@ -136,7 +135,7 @@ export class MemoryRunBook implements RunBook {
       checkpointStep,
       forkedAtStep: null,
       attempt,
-      ended: ended.slice(-ENDED_ATTEMPTS_KEPT),
+      ended,
       attemptCount: attempts.length,
     };
   }

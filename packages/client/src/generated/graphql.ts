@@ -415,8 +415,7 @@ export type RunStatus =
   | 'PREPARING'
   | 'QUEUED'
   | 'RUNNING'
-  | 'SUCCEEDED'
-  | 'WAITING';
+  | 'SUCCEEDED';
 
 /** Fields of another kind are an error. */
 export type ScheduleInput = {

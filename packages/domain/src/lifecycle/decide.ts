@@ -8,7 +8,7 @@ import type { AttemptFence, Decision, LiveAttemptState, RetryLimits, RunInput, R
 import { conflict, stale } from './refusals.js';
 import { Transition } from './transition.js';
 
-const WORKING: readonly RunStatus[] = ['PREPARING', 'RUNNING', 'WAITING'];
+const WORKING: readonly RunStatus[] = ['PREPARING', 'RUNNING'];
 
 /**
  * The life of a run as a pure machine: what an input changes, or why it changes nothing. No clock, no ids, no I/O: the store gives the state under the
@@ -137,7 +137,7 @@ function applyFact(next: Transition, attempt: LiveAttemptState, fact: RunEventIn
     case 'RUN_STARTED': {
       next.startAttempt(attempt);
       // One that is being cancelled goes on being so.
-      const starts = next.state.status === 'PREPARING' || next.state.status === 'WAITING';
+      const starts = next.state.status === 'PREPARING';
       if (starts) next.move('RUNNING', null);
       next.keep(fact, attempt, starts ? 'RUNNING' : null);
       return next.done();

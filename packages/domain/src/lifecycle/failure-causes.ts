@@ -9,7 +9,7 @@
  * - `once`: like `counted`, but the second of this cause in a row fails the run.
  * - `never`: none: it would end the same way.
  *
- * An attempt that got the run further is never held against it, but for `never`.
+ * An attempt that got the run further is never held against it, but for `never`, and where two workers were lost at the same step and none passed it since.
  */
 export type RetryRule = 'free' | 'counted' | 'once' | 'never';
 
@@ -87,6 +87,9 @@ export const FAILURE_CAUSES = Object.keys(CAUSES) as readonly FailureCause[];
 
 /** Causes that take the worker with them: two workers at the same step are evidence against the run. */
 export const FATAL_TO_WORKER: ReadonlySet<FailureCause> = new Set(['WORKER_LOST', 'COMPUTE_PROCESS_DIED']);
+
+/** Causes that neither the run nor the worker can do anything about. */
+export const FREE_CAUSES: readonly FailureCause[] = FAILURE_CAUSES.filter((cause) => CAUSES[cause].retry === 'free');
 
 export function ruleOf(cause: FailureCause): CauseRule {
   return CAUSES[cause];

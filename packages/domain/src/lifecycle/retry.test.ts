@@ -96,6 +96,29 @@ describe('a run that takes workers with it', () => {
     });
   });
 
+  test('a worker that passed the step in between shows that it was not the step', () => {
+    const passedIt = (cause: FailureCause | null, progressed: boolean) =>
+      ended('INTERNAL', { cause, lastStep: 140, workerName: 'b', progressed });
+    for (const between of [passedIt('WORKER_LOST', true), passedIt('WORKER_DRAINED', false), passedIt(null, true)]) {
+      const attempts = [lostAt(100, 'a', { progressed: true }), between, lostAt(103, 'c')];
+      expect(judgeRun(attempts, 'WORKER_LOST', LIMITS).kind).toBe('retry');
+      // Lost there twice since: that is evidence again.
+      expect(judgeRun([...attempts, lostAt(104, 'd')], 'WORKER_LOST', LIMITS)).toMatchObject({
+        kind: 'fail',
+        failure: { code: 'POISON_RUN', details: { evidence: [{ worker: 'c' }, { worker: 'd' }] } },
+      });
+    }
+  });
+
+  test('one that got as far as others were lost, or less far, shows nothing', () => {
+    for (const lastStep of [60, 105]) {
+      const between = ended('WORKER_DRAINED', { lastStep, workerName: 'b', progressed: true });
+      expect(judgeRun([lostAt(100, 'a'), between, lostAt(103, 'c')], 'WORKER_LOST', LIMITS)).toMatchObject({
+        failure: { code: 'POISON_RUN' },
+      });
+    }
+  });
+
   test('the same worker twice, or other steps, are no evidence', () => {
     expect(judgeRun([lostAt(10, 'a'), lostAt(10, 'a')], 'WORKER_LOST', LIMITS).kind).toBe('retry');
     expect(judgeRun([lostAt(10, 'a'), lostAt(16, 'b')], 'WORKER_LOST', LIMITS).kind).toBe('retry');

@@ -42,15 +42,21 @@ export function triesInVain(ended: readonly EndedAttemptState[]): EndedAttemptSt
   return ended.slice(lastProgress + 1).filter((attempt) => attempt.cause !== null);
 }
 
-/** Two workers that were lost at the same step of a run: it is the run. Null where the newest attempt is not the second such one. */
+/**
+ * Two workers that were lost at the same step of a run: it is the run. Null where the newest attempt is not the second such one. A loss says nothing about
+ * its step any more once a later attempt has passed that: whatever took the worker, the run did not do it there again.
+ */
 function poisonEvidence(ended: readonly EndedAttemptState[]): RunFailure | null {
   const last = ended.at(-1);
   if (last === undefined || !killedItsWorker(last)) return null;
   const before = ended
     .slice(0, -1)
     .findLast(
-      (other) =>
-        killedItsWorker(other) && other.workerName !== last.workerName && Math.abs(other.lastStep - last.lastStep) <= SAME_STEP_WITHIN,
+      (other, i) =>
+        killedItsWorker(other) &&
+        other.workerName !== last.workerName &&
+        Math.abs(other.lastStep - last.lastStep) <= SAME_STEP_WITHIN &&
+        ended.slice(i + 1).every((later) => later.lastStep <= other.lastStep + SAME_STEP_WITHIN),
     );
   if (before === undefined) return null;
   const evidence = [before, last].map(({ number, workerName, lastStep, cause }) => ({

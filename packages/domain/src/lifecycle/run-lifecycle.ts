@@ -57,7 +57,7 @@ export interface RunState {
   readonly generation: number;
   readonly owner: CoordinatorId | null;
   readonly attempt: LiveAttemptState | null;
-  /** The last ones (at most ENDED_ATTEMPTS_KEPT), oldest first, without the refused. */
+  /** All since one last got the run further, and some before that, oldest first; without the refused. */
   readonly ended: readonly EndedAttemptState[];
   /** Number of the newest attempt, refused or not; 0 before the first. */
   readonly attemptCount: number;
@@ -67,8 +67,6 @@ export interface RunState {
   /** Step of the checkpoint that a fork started from, of another run; null of a run that began at step 0. */
   readonly forkedAtStep: number | null;
 }
-
-export const ENDED_ATTEMPTS_KEPT = 20;
 
 /** What can happen to a run. */
 export type RunInput =

@@ -2,7 +2,6 @@ import type { RunEventInput, RunEventKind } from '../run-events.js';
 import { canMove, isTerminal, type RunStatus } from '../run-state.js';
 import type { FailureCause } from './failure-causes.js';
 import {
-  ENDED_ATTEMPTS_KEPT,
   type Decision,
   type EndedAttemptStatus,
   type EventDraft,
@@ -72,7 +71,7 @@ export class Transition {
     const { attemptId, workerName, number, lastStep, progressed } = attempt;
     this.changes.push({ kind: 'END_ATTEMPT', attemptId, workerName, status, cause, why });
     const ended = status === 'REFUSED' ? [] : [{ number, workerName, status, cause, lastStep, progressed }];
-    this.current = { ...this.current, attempt: null, ended: [...this.current.ended, ...ended].slice(-ENDED_ATTEMPTS_KEPT) };
+    this.current = { ...this.current, attempt: null, ended: [...this.current.ended, ...ended] };
   }
 
   addModel(): void {

@@ -1,4 +1,4 @@
-import { endsRun, type CoordinatorId, type RunId, type RunInput, type RunWait } from '@roentgen/domain';
+import { endsRun, type CoordinatorId, type RunId, type RunInput, type RunOwner, type RunWait } from '@roentgen/domain';
 import type { FinishedRunLog, LeasedRun, LiveAttempt } from '@roentgen/database';
 import type { Outcome, Report, RunBook } from '../runs/run-book.js';
 import type { CoordinatorMetrics } from './coordinator-metrics.js';
@@ -35,8 +35,8 @@ export class ObservedRunBook implements RunBook {
     return this.book.liveAttempts(runIds);
   }
 
-  explainWait(runId: RunId, wait: RunWait | null): Promise<void> {
-    return this.book.explainWait(runId, wait);
+  explainWait(runId: RunId, by: RunOwner, wait: RunWait | null): Promise<void> {
+    return this.book.explainWait(runId, by, wait);
   }
 
   async apply(runId: RunId, input: RunInput): Promise<Outcome> {

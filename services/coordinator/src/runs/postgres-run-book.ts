@@ -21,6 +21,7 @@ import {
   type RunEvent,
   type RunId,
   type RunInput,
+  type RunOwner,
   type RunState,
   type RunWait,
 } from '@roentgen/domain';
@@ -40,8 +41,22 @@ interface Parts {
   readonly logger: Logger;
 }
 
+/**
+ * How long an act of a coordinator, and a report of a worker, wait for a run that another transaction has locked, ms. Transactions on a run take
+ * milliseconds; where one does not end, its process was stopped, and neither the leases of other runs nor all connections may be lost to that.
+ */
+const LOCK_TIMEOUT_MS = { act: 250, report: 2_000 } as const;
+
 /** Metrics under this name describe the run, not a step: they go to columns of the run. */
 const RUN_METRIC = { totalSteps: 'run/total-steps' } as const;
+
+interface Change {
+  readonly name: string;
+  readonly runId: RunId;
+  readonly lockTimeoutMs: number;
+  readonly decideWith: (tx: Queryable, state: RunState) => Promise<Decision>;
+  readonly also?: (tx: Queryable, appended: readonly RunEvent[]) => Promise<void>;
+}
 
 export class PostgresRunBook implements RunBook {
   constructor(private readonly parts: Parts) {}
@@ -62,12 +77,17 @@ export class PostgresRunBook implements RunBook {
     return this.parts.leases.liveAttempts(runIds);
   }
 
-  explainWait(runId: RunId, wait: RunWait | null): Promise<void> {
-    return this.parts.leases.explainWait(runId, wait);
+  explainWait(runId: RunId, by: RunOwner, wait: RunWait | null): Promise<void> {
+    return this.parts.leases.explainWait(runId, by, wait);
   }
 
   apply(runId: RunId, input: RunInput): Promise<Outcome> {
-    return this.change(`run_${input.kind.toLowerCase()}`, runId, (_tx, state) => Promise.resolve(decide(state, input, this.parts.limits)));
+    return this.change({
+      name: `run_${input.kind.toLowerCase()}`,
+      runId,
+      lockTimeoutMs: LOCK_TIMEOUT_MS.act,
+      decideWith: (_tx, state) => Promise.resolve(decide(state, input, this.parts.limits)),
+    });
   }
 
   async report(report: Report): Promise<Outcome> {
@@ -76,26 +96,28 @@ export class PostgresRunBook implements RunBook {
       const known = await this.parts.events.known(tx, runId, idsToLookUp(events));
       return decideReport(state, report, events, known, this.parts.limits);
     };
-    return await this.change('record_events', runId, decideWith, (tx, appended) => this.recordProgress(tx, runId, appended));
+    return await this.change({
+      name: 'record_events',
+      runId,
+      lockTimeoutMs: LOCK_TIMEOUT_MS.report,
+      decideWith,
+      also: (tx, appended) => this.recordProgress(tx, runId, appended),
+    });
   }
 
-  private change(
-    name: string,
-    runId: RunId,
-    decideWith: (tx: Queryable, state: RunState) => Promise<Decision>,
-    also: (tx: Queryable, appended: readonly RunEvent[]) => Promise<void> = () => Promise.resolve(),
-  ): Promise<Outcome> {
-    return this.parts.database.transaction(name, async (tx) => {
+  private change({ name, runId, lockTimeoutMs, decideWith, also }: Change): Promise<Outcome> {
+    const work = async (tx: Queryable): Promise<Outcome> => {
       const state = await this.parts.lifecycle.load(tx, runId);
       if (state === null)
         return { decision: { ok: false, reason: 'STALE', message: `There is no run ${runId} (unknown run).` }, events: [] };
       const decision = await decideWith(tx, state);
       if (!decision.ok) return { decision, events: [] };
       const events = await this.parts.lifecycle.record(tx, runId, decision);
-      await also(tx, events);
+      await also?.(tx, events);
       await this.judgeWorkers(tx, decision);
       return { decision, events };
-    });
+    };
+    return this.parts.database.transaction(name, work, { lockTimeoutMs });
   }
 
   /** Metrics and the step counter: one statement each a batch. */

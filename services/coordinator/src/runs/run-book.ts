@@ -1,5 +1,5 @@
 import type { LeasedRun, LiveAttempt } from '@roentgen/database';
-import type { AttemptFence, CoordinatorId, Decision, RunEvent, RunEventInput, RunId, RunInput, RunWait } from '@roentgen/domain';
+import type { AttemptFence, CoordinatorId, Decision, RunEvent, RunEventInput, RunId, RunInput, RunOwner, RunWait } from '@roentgen/domain';
 
 /** A batch of facts about an attempt, as its worker sends it. */
 export interface Report extends AttemptFence {
@@ -23,8 +23,11 @@ export interface RunBook {
   renew(coordinator: CoordinatorId, leaseMs: number): Promise<LeasedRun[]>;
   release(coordinator: CoordinatorId): Promise<void>;
   liveAttempts(runIds: readonly RunId[]): Promise<LiveAttempt[]>;
-  /** Says why a queued run waits, or one that a worker holds, or (null) that the latter goes on; forgotten when it is queued, or given to a worker. */
-  explainWait(runId: RunId, wait: RunWait | null): Promise<void>;
+  /**
+   * Says why a queued run waits, or one that a worker holds, or (null) that the latter goes on; forgotten when it is queued, or given to a worker. Changes
+   * nothing of a run that is not the owner's of this generation.
+   */
+  explainWait(runId: RunId, by: RunOwner, wait: RunWait | null): Promise<void>;
   apply(runId: RunId, input: RunInput): Promise<Outcome>;
   /** Facts that are in the log already change nothing. */
   report(report: Report): Promise<Outcome>;

@@ -131,7 +131,6 @@ function planFree(view: SchedulingView, run: LeasedRun, pool: Pool): RunAction[]
     case 'CANCELLING':
     case 'PREPARING':
     case 'RUNNING':
-    case 'WAITING':
     case 'PAUSING':
       return [{ kind: 'SETTLE', run }];
     case 'QUEUED': {

@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { LeasedRun, LiveAttempt, WorkerExclusionStore, WorkerPresenceStore } from '@roentgen/database';
+import {
+  LockTimeoutError,
+  type LeasedRun,
+  type LiveAttempt,
+  type WorkerExclusionStore,
+  type WorkerPresenceStore,
+} from '@roentgen/database';
 import { assertNever, coerceError, newId, type Clock, type CoordinatorId, type RunInput } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
 import type { Bus } from '@roentgen/messaging';
@@ -69,7 +75,16 @@ export class Scheduler {
       ...excluded,
       brokerAnswers: this.brokerAnswers,
     });
-    await Promise.all(actions.map((action) => this.act(action)));
+    const acts = await Promise.allSettled(actions.map((action) => this.act(action)));
+    this.passOverLocked(acts.flatMap((act) => (act.status === 'rejected' ? [act.reason as unknown] : [])));
+  }
+
+  /** A run that another transaction has locked is looked at again in the next turn, as it is then; what else went wrong ends this one. */
+  private passOverLocked(failures: readonly unknown[]): void {
+    for (const err of failures) if (!(err instanceof LockTimeoutError)) throw err;
+    const [err] = failures;
+    if (err !== undefined)
+      this.parts.logger.warn({ err, runs: failures.length }, 'runs are locked by other transactions: left as they are');
   }
 
   /** Without a broker that answers nobody is heard. To be called often, also while a look waits for the answers of workers. */
@@ -102,7 +117,7 @@ export class Scheduler {
           this.offer(action, span),
         );
       case 'EXPLAIN_WAIT':
-        return await this.parts.runs.explainWait(action.run.runId, action.wait);
+        return await this.parts.runs.explainWait(action.run.runId, this.ownerOf(action.run), action.wait);
       case 'LOSE_ATTEMPT':
         return await this.loseAttempt(action.run, action.attempt, action.reason);
       case 'STOP_ATTEMPT':

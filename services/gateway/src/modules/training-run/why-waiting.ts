@@ -31,7 +31,6 @@ export function whyWaiting(run: WaitingRun, worker: string | null): WhyWaiting |
     }
     case 'PREPARING':
     case 'RUNNING':
-    case 'WAITING':
       return run.wait !== null && isHeldWait(run.wait) ? { ...run.wait, until: null } : null;
     case 'SUCCEEDED':
     case 'FAILED':
