@@ -32,7 +32,7 @@ export const COORDINATOR_VARIABLES = {
   COORDINATOR_CHUNK_LEASE_MS: integer('lease of a chunk; prolonged while its worker works on it', 600_000, { min: 1_000, max: 86_400_000 }),
   COORDINATOR_CHUNK_MAX_CLAIMS: integer('tries that a chunk gets before it fails', 3, { min: 1, max: 100 }),
   COORDINATOR_JANITOR: oneOf(
-    'what passes of the janitor do that nobody asked for: delete, or only say what they would',
+    'what the hourly passes of the janitor do: delete, or only say what they would; unless it is delete, no pass that a user asks for deletes either',
     ['delete', 'dry-run', 'off'],
     'delete',
   ),
