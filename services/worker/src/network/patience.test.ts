@@ -80,3 +80,9 @@ test('work that should end soon does not wait for room, and nothing is left wait
   await expect(patiently('checkpoint', operation, { ...quick, waits, inHurry: () => true })).rejects.toThrow(StoreFullError);
   expect(waits.current).toBeNull();
 });
+
+test('what came through counts as progress, what failed does not', async () => {
+  let progress = 0;
+  await patiently('image', flaky(3, hangUp).operation, { ...quick, onProgress: () => progress++ });
+  expect(progress).toBe(1);
+});

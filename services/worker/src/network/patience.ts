@@ -25,6 +25,8 @@ export interface PatientOptions extends Partial<Patience> {
   readonly inHurry?: () => boolean;
   /** Where it is told what is waited for. */
   readonly waits?: Waits;
+  /** Told of each operation that came through, and of each part of one that is long. */
+  readonly onProgress?: () => void;
 }
 
 /**
@@ -41,7 +43,9 @@ export async function patiently<T>(what: string, operation: () => Promise<T>, op
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       if (options.signal?.aborted === true) throw new AttemptEndedError(`${what}: no longer wanted.`);
       try {
-        return await operation();
+        const result = await operation();
+        options.onProgress?.();
+        return result;
       } catch (thrown) {
         const error = coerceError(thrown);
         if (!(error instanceof UnavailableError) && !breaksOff(error)) throw error;
