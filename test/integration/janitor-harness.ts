@@ -9,7 +9,16 @@ import {
   ObjectRemovalStore,
   type JanitorPassRecord,
 } from '@roentgen/database';
-import { newId, systemClock, uuidOf, type JanitorFinding, type JanitorMode, type JanitorPassId, type RunId } from '@roentgen/domain';
+import {
+  newId,
+  systemClock,
+  uuidOf,
+  type CoordinatorId,
+  type JanitorFinding,
+  type JanitorMode,
+  type JanitorPassId,
+  type RunId,
+} from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { S3ObjectInventory, S3ObjectStore, objectKeys } from '@roentgen/storage';
 import { seedProject, seedRun, type SeededProject } from '../testkit/rows.js';
@@ -76,18 +85,30 @@ export class JanitorHarness {
     });
   }
 
-  async request(seeded: SeededProject, mode: JanitorMode): Promise<JanitorPassId> {
+  /** @param holder whose it is from the first, so that no other coordinator of the same database makes it */
+  async request(seeded: SeededProject, mode: JanitorMode, holder: CoordinatorId | null = null): Promise<JanitorPassId> {
     const id = newId('jan');
-    await this.database.transaction('request', (tx) =>
-      this.passes.request(tx, { id, projectId: seeded.projectId, requestedBy: seeded.tokenId, mode }),
-    );
+    await this.database.transaction('request', async (tx) => {
+      await this.passes.request(tx, { id, projectId: seeded.projectId, requestedBy: seeded.tokenId, mode });
+      if (holder === null) return;
+      const held = `update janitor_passes set status = 'RUNNING', lease_holder = $2, lease_until = now() + interval '1 minute' where id = $1`;
+      await tx.query('hold', held, [uuidOf(id), holder]);
+    });
     return id;
   }
 
   /** A whole pass over the project. */
-  async pass(seeded: SeededProject, mode: JanitorMode, janitor: Pick<Janitor, 'turn'> = this.janitor()): Promise<PassResult> {
+  async pass(seeded: SeededProject, mode: JanitorMode, janitor?: Pick<Janitor, 'turn'>): Promise<PassResult> {
+    if (janitor === undefined) return await this.passOfOurs(seeded, mode);
     const id = await this.request(seeded, mode);
     await this.turns(id, janitor);
+    return await this.result(seeded, id);
+  }
+
+  private async passOfOurs(seeded: SeededProject, mode: JanitorMode): Promise<PassResult> {
+    const ours = newId('crd');
+    const id = await this.request(seeded, mode, ours);
+    await this.turns(id, this.janitor({}, ours));
     return await this.result(seeded, id);
   }
 

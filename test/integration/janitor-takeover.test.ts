@@ -6,6 +6,13 @@ import { hash, useJanitor } from './janitor-harness.js';
 const harness = useJanitor();
 const expire = () => harness.sql(`update janitor_passes set lease_until = now() - interval '1 second' where status = 'RUNNING'`);
 
+/** A coordinator that is closed in the middle of the pass that is next. */
+async function begun(): Promise<void> {
+  const before = newId('crd');
+  expect(await harness.passes.claim(before, 60_000)).not.toBeNull();
+  await harness.passes.release(before);
+}
+
 test('of several coordinators one makes the pass; one that stands still loses it, and writes nothing when it wakes up', async () => {
   const seeded = await harness.project();
   const orphan = await harness.put(objectKeys.image(seeded.projectId, hash('orphan')));
@@ -70,23 +77,45 @@ test('a pass over everything is begun once an interval, whoever asks', async () 
   expect(await open()).toHaveLength(2);
 });
 
-test.each([{ intervalMs: 0 }, { intervalMs: 3_600_000, automaticMode: 'DRY_RUN' as const }])(
-  'a pass that deletes and is under way when the janitor is switched to %o removes nothing more',
-  async (options) => {
+const SWITCHED = [
+  { setting: 'off', options: { intervalMs: 0, automaticMode: 'DRY_RUN' } },
+  { setting: 'dry-run', options: { intervalMs: 3_600_000, automaticMode: 'DRY_RUN' } },
+] as const;
+
+test.each(SWITCHED)(
+  'a pass that nobody asked for ends, and removes nothing more, when the janitor is switched to $setting',
+  async ({ options, setting }) => {
     await harness.sql('delete from janitor_passes');
     const seeded = await harness.project();
     const { keys } = await harness.run(seeded, [1, 2, 3, 4, 5]);
     await harness.passes.beginAutomatic('DELETE', 3_600_000);
-    const before = newId('crd');
-    expect(await harness.passes.claim(before, 60_000)).not.toBeNull();
-    await harness.passes.release(before);
+    await begun();
     await harness.janitor(options).turn();
     expect(await harness.sql('select status, error_message from janitor_passes')).toEqual([
-      { status: 'FAILED', error_message: expect.stringContaining('COORDINATOR_JANITOR') },
+      { status: 'FAILED', error_message: expect.stringContaining(`COORDINATOR_JANITOR is ${setting}`) },
     ]);
     for (const key of keys) expect(await harness.store.stat(key)).not.toBeNull();
-    // Whoever asks for one gets it all the same.
-    expect((await harness.pass(seeded, 'DELETE', harness.janitor(options))).findings).not.toEqual([]);
+  },
+);
+
+test.each(SWITCHED)(
+  'nor does one that a user asked for delete with $setting, whether it waits, is under way or is new; a dry run is made',
+  async ({ options, setting }) => {
+    const seeded = await harness.project();
+    const { keys } = await harness.run(seeded, [1, 2, 3, 4, 5]);
+    const ended = { status: 'FAILED', errorMessage: expect.stringContaining(`COORDINATOR_JANITOR is ${setting}`) };
+    const underWay = await harness.request(seeded, 'DELETE');
+    await begun();
+    const waits = await harness.request(seeded, 'DELETE');
+    const janitor = harness.janitor(options);
+    await harness.turns(underWay, janitor);
+    await harness.turns(waits, janitor);
+    for (const id of [underWay, waits]) expect((await harness.result(seeded, id)).pass).toMatchObject(ended);
+    expect((await harness.pass(seeded, 'DELETE', janitor)).pass).toMatchObject(ended);
+    const said = await harness.pass(seeded, 'DRY_RUN', janitor);
+    expect(said).toMatchObject({ pass: { status: 'SUCCEEDED' }, findings: { length: 4 } });
+    for (const key of keys) expect(await harness.store.stat(key)).not.toBeNull();
+    expect((await harness.pass(seeded, 'DELETE')).findings).toHaveLength(4);
   },
 );
 

@@ -231,3 +231,27 @@ test('a pass that finds too much removes that and says that there is more', asyn
   expect((await harness.pass(seeded, 'DELETE')).pass.truncated).toBe(false);
   expect(await harness.keys(seeded)).toHaveLength(1);
 });
+
+test('more of what may not be removed than a pass notes keeps the next passes from nothing that comes after it', async () => {
+  const foreign = await Promise.all(Array.from({ length: 30 }, (_, i) => harness.put(`archive/${String(i).padStart(2, '0')}.tar`)));
+  const seeded = await harness.project();
+  const orphan = await harness.put(objectKeys.image(seeded.projectId, hash('orphan')));
+  const told = async () => {
+    await harness.sql('delete from janitor_passes where finished_at is null');
+    await harness.passes.beginAutomatic('DELETE', 0);
+    const [row] = (await sql('select id from janitor_passes where finished_at is null')) as [{ id: string }];
+    await harness.turns(
+      `jan_${row.id.replaceAll('-', '')}`,
+      harness.janitor({ graceMs: 3_600_000, maxFindings: 20, intervalMs: 3_600_000 }),
+    );
+    const rows = await sql('select object_key from janitor_findings where pass_id = $1', row.id);
+    return new Set(rows.map((found) => (found as { object_key: string }).object_key));
+  };
+  const passes = [await told(), await told(), await told(), await told(), await told(), await told()];
+  const seesAll = passes.findIndex((keys) => keys.has(orphan));
+  expect(seesAll).toBeGreaterThan(0);
+  expect(foreign.filter((key) => !passes.some((keys) => keys.has(key)))).toEqual([]);
+  // Once the end was reached, the next one begins at the first key.
+  expect(passes.slice(1).some((keys) => keys.has(foreign[0]!))).toBe(true);
+  await harness.store.remove(foreign);
+});

@@ -64,8 +64,12 @@ describe.each(KINDS)('the object store (%s)', (kind) => {
 
   test('keeps an object that comes in several parts whole', async () => {
     const content = Buffer.alloc(70 * 1024 * 1024, randomBytes(1024));
-    await store.put('large', content, 'application/octet-stream');
-    expect((await store.get('large')).equals(content)).toBe(true);
+    let sent = 0;
+    let received = 0;
+    await store.put('large', content, 'application/octet-stream', () => sent++);
+    expect((await store.get('large', () => received++)).equals(content)).toBe(true);
+    expect(sent).toBeGreaterThan(5);
+    expect(received).toBeGreaterThan(5);
     await store.copy('large', 'large copy');
     expect(await store.stat('large copy')).toEqual({ bytes: content.length });
   });

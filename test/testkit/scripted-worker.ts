@@ -23,6 +23,8 @@ export class ScriptedWorker {
   chunks: z.infer<typeof WorkerHeartbeat.schema>['chunks'] = [];
   /** Why it says that it does not go on with what it holds. */
   waitsFor: HeldWait | null = null;
+  /** Pieces of work that it says it finished, beside its facts. */
+  finished = 0;
   private held: HeldAttempt | null = null;
   private readonly offers: Offer[] = [];
   private readonly waiting: ((offer: Offer) => void)[] = [];
@@ -130,7 +132,7 @@ export class ScriptedWorker {
       holding: this.held,
       waiting: this.waitsFor,
       chunks: this.chunks,
-      progressCounter: [...this.stated.values()].reduce((sum, count) => sum + count, 0),
+      progressCounter: [...this.stated.values()].reduce((sum, count) => sum + count, this.finished),
       startedAt: new Date(0).toISOString(),
       residentBytes: 0,
       runtime: this.runtime,

@@ -205,6 +205,22 @@ export class JanitorPassStore {
     return z.object({ count: z.number() }).parse(rows[0]).count;
   }
 
+  /**
+   * Where in the store the newest pass over everything stopped because it had found too much: the last key of what it left there. Empty where it saw
+   * the whole store, or left nothing.
+   */
+  async leftOffAt(): Promise<string> {
+    const rows = await this.db.query(
+      'janitor_left_off_at',
+      `select coalesce(max(f.object_key collate "C"), '') as key
+         from (select id, truncated from janitor_passes
+                where project_id is null and status = 'SUCCEEDED' order by created_at desc, id desc limit 1) p
+         join janitor_findings f on f.pass_id = p.id
+        where p.truncated and f.kind in ('ORPHAN', 'SPENT_UPLOAD', 'FOREIGN') and f.action <> 'REMOVED'`,
+    );
+    return z.object({ key: z.string() }).parse(rows[0]).key;
+  }
+
   async find(projectId: ProjectId, id: JanitorPassId): Promise<JanitorPassRecord | null> {
     const rows = await this.db.query('find_janitor_pass', `select ${COLUMNS} from janitor_passes where project_id = $1 and id = $2`, [
       uuidOf(projectId),

@@ -4,10 +4,10 @@ import type { Readable } from 'node:stream';
 export interface ObjectStore {
   /** Creates the bucket where it is absent; safe when several processes start at once. */
   ensureBucket(): Promise<void>;
-  /** The object is whole or absent. @throws StoreFullError when there is no room for it */
-  put(key: string, bytes: Uint8Array, contentType: string): Promise<void>;
-  /** The whole object. @throws ObjectNotFoundError */
-  get(key: string): Promise<Buffer>;
+  /** The object is whole or absent. @param onPart told as each part of a large one goes @throws StoreFullError when there is no room for it */
+  put(key: string, bytes: Uint8Array, contentType: string, onPart?: () => void): Promise<void>;
+  /** The whole object. @param onPart told as each part of it comes @throws ObjectNotFoundError */
+  get(key: string, onPart?: () => void): Promise<Buffer>;
   /** The object as a stream. @throws ObjectNotFoundError */
   stream(key: string): Promise<Readable>;
   /** Null when there is no such object. */

@@ -72,16 +72,16 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   /** Sends what is large in parts: the SDK hashes what it sends at once in one go, and nothing else runs in this thread meanwhile. */
-  async put(key: string, bytes: Uint8Array, contentType: string): Promise<void> {
+  async put(key: string, bytes: Uint8Array, contentType: string, onPart?: () => void): Promise<void> {
     const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const body = () => (whole.length > PART_BYTES ? parts(whole) : whole);
+    const body = () => (whole.length > PART_BYTES ? parts(whole, onPart) : whole);
     await this.write('upload', key, whole.length, () =>
       this.client.putObject(this.options.bucket, key, body(), whole.length, { 'Content-Type': contentType }),
     );
   }
 
-  async get(key: string): Promise<Buffer> {
-    return this.call('download', key, async () => joined(await this.client.getObject(this.options.bucket, key)));
+  async get(key: string, onPart?: () => void): Promise<Buffer> {
+    return this.call('download', key, async () => joined(await this.client.getObject(this.options.bucket, key), onPart));
   }
 
   /** Only opening the stream is repeated: an error in the middle reaches the reader. */

@@ -31,6 +31,8 @@ export interface TrainOptions {
   readonly report: (event: TrainingEvent) => void | Promise<void>;
   /** Asked before every step. */
   readonly shouldStop?: () => StopRequest;
+  /** Told after each micro-batch: a step of many takes minutes where the device is slow. */
+  readonly onMicroBatch?: () => void;
   readonly nowMs?: () => number;
 }
 
@@ -63,7 +65,7 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
     const startedAt = clock();
     const microBatches = await input.batch(step); //                       the same whatever the number of workers
     const inputAt = clock();
-    const local = sumMicroBatches(session, plan, step, microBatches); //   weighted sums, in tree order
+    const local = sumMicroBatches(options, step, microBatches); //   weighted sums, in tree order
     const gradientsAt = clock();
     const total = await allReduce(options, step, local); //                identical bits on every member
     const allReduceAt = clock();
@@ -103,7 +105,7 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
 }
 
 /** The gradient of a whole step on one worker; changes no state. */
-function sumMicroBatches(session: TrainingSession, plan: TrainingPlan, step: number, microBatches: readonly MicroBatch[]): StepSums {
+function sumMicroBatches({ session, plan, onMicroBatch }: TrainOptions, step: number, microBatches: readonly MicroBatch[]): StepSums {
   const planned = plan.microBatches(step);
   if (microBatches.length !== planned.length) {
     throw new InvalidBatchError(`step ${step} got ${microBatches.length} micro-batches, the plan has ${planned.length}.`, {
@@ -117,7 +119,7 @@ function sumMicroBatches(session: TrainingSession, plan: TrainingPlan, step: num
     dropoutSeed: plan.dropoutSeed(step, index),
     augmentation: plan.augmentation(microBatch),
   }));
-  return session.sumGradients(seeded);
+  return session.sumGradients(seeded, onMicroBatch);
 }
 
 /** Makes the session's sum that of all workers. */

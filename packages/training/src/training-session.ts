@@ -152,7 +152,7 @@ export class TrainingSession {
    * @throws FeedError when an array has the wrong type or length; InvalidBatchError when a label is no class or
    * there are too many micro-batches
    */
-  sumGradients(batches: readonly SeededBatch[]): StepSums {
+  sumGradients(batches: readonly SeededBatch[], onMicroBatch?: () => void): StepSums {
     const { stash, fold } = this.graph.sum;
     checkCount(batches.length, this.recipe);
     let stashed = 0;
@@ -163,6 +163,7 @@ export class TrainingSession {
     batches.forEach((seeded, index) => {
       if (index > 0) this.session.run(stash[stashed++]!, {});
       sum.push(this.microBatchSums(seeded));
+      onMicroBatch?.();
     });
     return sum.finish();
   }

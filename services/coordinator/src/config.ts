@@ -26,13 +26,18 @@ export const COORDINATOR_VARIABLES = {
   COORDINATOR_TICK_MS: integer('pause between two looks at runs and chunks', 500, { min: 10, max: 60_000 }),
   COORDINATOR_LEASE_MS: integer('how long a run stays with a coordinator that has gone silent', 5_000, { min: 500, max: 600_000 }),
   COORDINATOR_WORKER_LOST_MS: integer('silence after which a worker counts as lost', 5_000, { min: 500, max: 600_000 }),
+  COORDINATOR_STALLED_MS: integer(
+    'how long a worker that is heard may hold an attempt without any progress before the attempt counts as lost; longer than any single call of TensorFlow, such as compiling B7 or one micro-batch of it on a CPU',
+    900_000,
+    { min: 500, max: 86_400_000 },
+  ),
   COORDINATOR_MAX_ATTEMPTS: integer('tries in a row that bring a run no further before it fails', 3, { min: 1, max: 100 }),
   COORDINATOR_WORKER_FAILURES: integer('different runs that fail in a row on one worker before it is set aside', 3, { min: 2, max: 20 }),
   COORDINATOR_MAX_RUNS: integer('runs that one coordinator owns at most', 200, { min: 1, max: 10_000 }),
   COORDINATOR_CHUNK_LEASE_MS: integer('lease of a chunk; prolonged while its worker works on it', 600_000, { min: 1_000, max: 86_400_000 }),
   COORDINATOR_CHUNK_MAX_CLAIMS: integer('tries that a chunk gets before it fails', 3, { min: 1, max: 100 }),
   COORDINATOR_JANITOR: oneOf(
-    'what passes of the janitor do that nobody asked for: delete, or only say what they would',
+    'what the hourly passes of the janitor do: delete, or only say what they would; unless it is delete, no pass that a user asks for deletes either',
     ['delete', 'dry-run', 'off'],
     'delete',
   ),
@@ -65,6 +70,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     scheduling: {
       leaseMs: v.COORDINATOR_LEASE_MS,
       workerLostMs: v.COORDINATOR_WORKER_LOST_MS,
+      stalledMs: v.COORDINATOR_STALLED_MS,
       maxAttempts: v.COORDINATOR_MAX_ATTEMPTS,
       workerFailures: v.COORDINATOR_WORKER_FAILURES,
       maxRuns: v.COORDINATOR_MAX_RUNS,

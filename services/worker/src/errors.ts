@@ -15,6 +15,11 @@ export class ObjectCorruptError extends RoentgenError {
   readonly code = 'OBJECT_CORRUPT';
 }
 
+/** The disk of this worker did not take, or give back, a file under way. Passes when somebody makes room there; another worker may have some. */
+export class LocalDiskError extends RoentgenError {
+  readonly code = 'LOCAL_DISK';
+}
+
 /** The dataset version and the run do not fit each other. */
 export class DatasetMismatchError extends RoentgenError {
   readonly code = 'CONFIG_ERROR';

@@ -11,7 +11,7 @@ const STOP = 1;
 
 /**
  * Two numbers in memory that both threads see, because messages reach the main thread only between two TensorFlow calls, and heartbeats
- * must not wait for them: what the compute thread has finished, and whether it should leave its attempt.
+ * must not wait for them: what has been finished, and whether it should leave its attempt.
  */
 export class SharedControl {
   private readonly words: Int32Array;
@@ -20,7 +20,7 @@ export class SharedControl {
     this.words = new Int32Array(memory);
   }
 
-  /** Counts one finished piece of compute. */
+  /** Counts one finished piece of work: a micro-batch, a batch of an evaluation, a stage of the preparation, an image or part of a checkpoint moved. */
   countProgress(): void {
     Atomics.add(this.words, PROGRESS, 1);
   }

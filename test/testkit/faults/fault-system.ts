@@ -39,13 +39,15 @@ export const JANITOR_GRACE_MS = 60_000;
 
 /**
  * Silence and leases count in seconds here. One thread for one operation at a time: the bits of a run depend on it. No cache of images, so that each step and each
- * evaluation asks the store. Nobody is set aside: the same worker is struck again and again. The janitor comes when it is called.
+ * evaluation asks the store. Nobody is set aside: the same worker is struck again and again. The janitor comes
+ * once by itself, which removes no checkpoint, and when it is called.
  */
 const ENVIRONMENT = {
   COORDINATOR_LEASE_MS: '2000',
   COORDINATOR_WORKER_LOST_MS: '3000',
   COORDINATOR_WORKER_FAILURES: '20',
-  COORDINATOR_JANITOR: 'off',
+  COORDINATOR_JANITOR_INTERVAL_MS: '2592000000',
+  COORDINATOR_KEEP_LAST_CHECKPOINTS: '1000000',
   COORDINATOR_JANITOR_GRACE_MS: String(JANITOR_GRACE_MS),
   WORKER_INTRA_OP_THREADS: '1',
   WORKER_INTER_OP_THREADS: '1',

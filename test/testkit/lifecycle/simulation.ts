@@ -160,7 +160,8 @@ export class Simulation {
       exclusions: { excluded: () => gated(() => Promise.resolve({ setAside: new Set<string>(), drained: new Set<never>() })) },
       clock,
       logger: silentLogger,
-      options: { leaseMs: LEASE_MS, workerLostMs: LOST_MS, maxRuns: 100 },
+      // Workers of the simulation die, and are slow; none hangs.
+      options: { leaseMs: LEASE_MS, workerLostMs: LOST_MS, stalledMs: Infinity, maxRuns: 100 },
     });
     const refused = { count: () => Promise.resolve(1), keep: () => Promise.resolve() };
     const recorder = new Recorder({ runs, live, refused, logger: silentLogger });

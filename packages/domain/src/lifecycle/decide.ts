@@ -87,10 +87,11 @@ function decideRefused(state: RunState, { attemptId, reason }: Extract<RunInput,
   return next.done();
 }
 
-function decideLost(state: RunState, { attemptId, reason }: Extract<RunInput, { kind: 'LOST' }>, limits: RetryLimits): Decision {
+function decideLost(state: RunState, input: Extract<RunInput, { kind: 'LOST' }>, limits: RetryLimits): Decision {
   const { attempt } = state;
+  const { attemptId, reason, code = 'WORKER_LOST' } = input;
   if (attempt?.attemptId !== attemptId) return stale(`attempt ${attemptId} has ended.`);
-  const failure: RunFailure = { code: 'WORKER_LOST', message: reason, details: { worker: attempt.workerName, step: attempt.lastStep } };
+  const failure: RunFailure = { code, message: reason, details: { worker: attempt.workerName, step: attempt.lastStep } };
   const next = new Transition(state);
   next.emit('ATTEMPT_LOST', null, { attemptId, workerId: attempt.workerId, message: reason, failure });
   failAttempt(next, attempt, 'LOST', failure, limits);

@@ -24,8 +24,8 @@ interface CauseRule {
 }
 
 const CAUSES = {
-  /** Its heartbeats stopped, or it came back without the attempt. */
-  WORKER_LOST: { retry: 'counted', blames: 'worker', codes: ['WORKER_LOST'], pauseMs: 0 },
+  /** Its heartbeats stopped, it came back without the attempt, or it is heard and brings the attempt no further. */
+  WORKER_LOST: { retry: 'counted', blames: 'worker', codes: ['WORKER_LOST', 'WORKER_STALLED'], pauseMs: 0 },
   /** It was asked to leave: shut down or drained. */
   WORKER_DRAINED: { retry: 'free', blames: 'nobody', codes: ['WORKER_STOPPING'], pauseMs: 0 },
   /** TensorFlow took its process with it. */

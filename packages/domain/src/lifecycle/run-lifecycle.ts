@@ -78,11 +78,21 @@ export type RunInput =
       readonly microBatchSize: number | null;
     }
   | { readonly kind: 'REFUSED'; readonly by: RunOwner; readonly attemptId: AttemptId; readonly reason: string }
-  | { readonly kind: 'LOST'; readonly by: RunOwner; readonly attemptId: AttemptId; readonly reason: string }
+  | {
+      readonly kind: 'LOST';
+      readonly by: RunOwner;
+      readonly attemptId: AttemptId;
+      readonly reason: string;
+      /** WORKER_STALLED: it is heard, and makes no progress. Left out: WORKER_LOST. */
+      readonly code?: LossCode;
+    }
   /** Its owner finds that nobody works on a run on which somebody should. */
   | { readonly kind: 'ABANDONED'; readonly by: RunOwner }
   | { readonly kind: 'FACT'; readonly fence: AttemptFence; readonly fact: RunEventInput }
   | RunCommand;
+
+/** How a worker was lost. */
+export type LossCode = 'WORKER_LOST' | 'WORKER_STALLED';
 
 /** What users ask for; `force`: do not wait for the worker, and go back to its last checkpoint. */
 export type RunCommand =

@@ -16,7 +16,7 @@ export interface JanitorOptions {
   readonly leaseMs: number;
   /** Pause between the beginnings of two passes that nobody asked for; 0: there are none. */
   readonly intervalMs: number;
-  /** What those do. */
+  /** What those do. DRY_RUN: no pass deletes, those that users ask for included. */
   readonly automaticMode: JanitorMode;
   /** How long an object that nobody refers to is left where it is. */
   readonly graceMs: number;

@@ -35,7 +35,8 @@ export class Janitor {
     await this.beginAutomatic();
     const pass = await passes.claim(id, options.leaseMs);
     if (pass === null) return;
-    if (this.isSwitchedOff(pass)) return await this.end(pass, 'ended by COORDINATOR_JANITOR, which allows no such pass now');
+    const obstacle = this.obstacleTo(pass);
+    if (obstacle !== null) return await this.end(pass, obstacle);
     try {
       const endMs = clock.now().getTime() + TURN_MS;
       for (let at: HeldPass | null = pass; at !== null && clock.now().getTime() < endMs;) at = await this.step(at);
@@ -56,10 +57,21 @@ export class Janitor {
     await this.parts.passes.release(this.parts.id);
   }
 
-  /** One that nobody asked for, from before the setting was changed, or in a database that was restored: it would remove what shall stay for now. */
-  private isSwitchedOff({ projectId, mode }: HeldPass): boolean {
+  /**
+   * Why the setting does not let the pass go on; null where it does. One may be from before the setting was changed, or from a database that was restored:
+   * whoever switched the janitor off relies on nothing being removed, whoever asks.
+   */
+  private obstacleTo({ projectId, mode }: HeldPass): string | null {
     const { intervalMs, automaticMode } = this.parts.options;
-    return projectId === null && (intervalMs === 0 || (mode === 'DELETE' && automaticMode === 'DRY_RUN'));
+    if (mode === 'DELETE' && automaticMode === 'DRY_RUN') {
+      return (
+        `ended because COORDINATOR_JANITOR is ${intervalMs === 0 ? 'off' : 'dry-run'}: nothing is removed then. ` +
+        'Make a dry run, or ask whoever runs the coordinators to set it to delete, and ask for the pass again.'
+      );
+    }
+    if (projectId === null && intervalMs === 0)
+      return 'ended because COORDINATOR_JANITOR is off: no pass is made then that nobody asked for.';
+    return null;
   }
 
   private async end(pass: HeldPass, errorMessage: string): Promise<void> {

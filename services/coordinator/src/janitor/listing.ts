@@ -4,7 +4,10 @@ import { objectKeys, parseObjectKey, type ObjectName } from '@roentgen/storage';
 import { inPass, type JanitorParts, type Phase } from './janitor-parts.js';
 import { judgeObject, type Judgement } from './judge.js';
 
-/** Objects of the store, page after page: is each one that somebody needs? What is not is noted, and goes when its time has come. */
+/**
+ * Objects of the store, page after page: is each one that somebody needs? What is not is noted, and goes when its time has come. Where the pass before
+ * stopped at what it may not remove, this one goes on: from the first key again it would stop there, too, and never see the rest.
+ */
 export const listing: Phase = async (parts, pass, after) => {
   const { inventory, options } = parts;
   const prefixes = pass.projectId === null ? [''] : [objectKeys.projectPrefix(pass.projectId), objectKeys.stagingPrefix];
@@ -12,7 +15,8 @@ export const listing: Phase = async (parts, pass, after) => {
     0,
     prefixes.findLastIndex((prefix) => after.startsWith(prefix)),
   );
-  const objects = await inventory.list(prefixes[place] ?? '', after, options.pageSize);
+  const from = after === '' && pass.projectId === null ? await parts.passes.leftOffAt() : after;
+  const objects = await inventory.list(prefixes[place] ?? '', from, options.pageSize);
   const judgements = (await judgePage(parts, objects)).filter(({ projectId }) => pass.projectId === null || projectId === pass.projectId);
   if (pass.mode === 'DELETE') await note(parts, pass, judgements);
   const last = objects.at(-1)?.key;

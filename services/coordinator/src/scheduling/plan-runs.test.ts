@@ -6,6 +6,7 @@ import type { KnownWorker } from './worker-registry.js';
 
 const NOW = Date.parse('2026-01-01T00:01:00Z');
 const LOST_MS = 5_000;
+const STALLED_MS = 20_000;
 
 const run = (status: RunStatus, more: Partial<LeasedRun> = {}): LeasedRun => ({
   runId: newId('run'),
@@ -36,6 +37,7 @@ const worker = (overrides: Partial<KnownWorker> = {}): KnownWorker => ({
   waiting: null,
   chunks: [],
   lastSeenMs: NOW - 100,
+  progressAtMs: NOW - 100,
   restsUntilMs: 0,
   runtime: null,
   ...overrides,
@@ -56,6 +58,7 @@ const plan = (view: Partial<SchedulingView>) =>
     nowMs: NOW,
     listeningSinceMs: NOW - 60_000,
     workerLostMs: LOST_MS,
+    stalledMs: STALLED_MS,
     setAside: new Set(),
     drained: new Set(),
     brokerAnswers: true,
@@ -118,6 +121,20 @@ describe('queued runs', () => {
 
 describe('runs with an attempt', () => {
   const owner = run('RUNNING');
+
+  test('a worker that is heard and makes no progress loses it; what began late, or could not be heard, gets its time', () => {
+    const owner = run('RUNNING');
+    const name = worker();
+    const attempt = attemptOf(owner, name, 30_000);
+    const holding = { runId: owner.runId, attemptId: attempt.attemptId, generation: 1, token: attempt.token };
+    const since = (ms: number) => [{ ...name, state: 'TRAINING' as const, holding, progressAtMs: NOW - ms }];
+    const lost = { kind: 'LOSE_ATTEMPT', loss: { code: 'WORKER_STALLED', reason: expect.stringContaining('COORDINATOR_STALLED_MS') } };
+    expect(plan({ runs: [owner], attempts: [attempt], workers: since(STALLED_MS + 1) })).toMatchObject([lost]);
+    expect(plan({ runs: [{ ...owner, status: 'CANCELLING' }], attempts: [attempt], workers: since(STALLED_MS + 1) })).toMatchObject([lost]);
+    expect(kinds({ runs: [owner], attempts: [attempt], workers: since(STALLED_MS) })).toEqual([]);
+    expect(kinds({ runs: [owner], attempts: [{ ...attempt, ageMs: STALLED_MS }], workers: since(30_000) })).toEqual([]);
+    expect(kinds({ runs: [owner], attempts: [attempt], workers: since(30_000), listeningSinceMs: NOW - STALLED_MS })).toEqual([]);
+  });
 
   test('a silent worker loses it, a talking one keeps it', () => {
     const holder = worker();

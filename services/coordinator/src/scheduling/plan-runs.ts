@@ -4,6 +4,7 @@ import {
   microBatchForAll,
   obstacleOf,
   tooLittleMemory,
+  type LossCode,
   type RunId,
   type RunWait,
   type WorkerId,
@@ -22,6 +23,8 @@ export interface SchedulingView {
   /** Since when heartbeats have been listened to, ms. */
   readonly listeningSinceMs: number;
   readonly workerLostMs: number;
+  /** How long a worker that is heard may hold an attempt without any progress. */
+  readonly stalledMs: number;
   readonly runs: readonly LeasedRun[];
   readonly attempts: readonly LiveAttempt[];
   readonly workers: readonly KnownWorker[];
@@ -33,6 +36,12 @@ export interface SchedulingView {
   readonly brokerAnswers: boolean;
 }
 
+/** Why an attempt's worker counts as lost. */
+export interface Loss {
+  readonly code: LossCode;
+  readonly reason: string;
+}
+
 type StopReason = z.infer<typeof AttemptStop.schema>['reason'];
 
 export type RunAction =
@@ -40,7 +49,7 @@ export type RunAction =
   | { readonly kind: 'OFFER'; readonly run: LeasedRun; readonly worker: KnownWorker; readonly microBatchSize: number | null }
   /** Null: it does not wait any more. */
   | { readonly kind: 'EXPLAIN_WAIT'; readonly run: LeasedRun; readonly wait: RunWait | null }
-  | { readonly kind: 'LOSE_ATTEMPT'; readonly run: LeasedRun; readonly attempt: LiveAttempt; readonly reason: string }
+  | { readonly kind: 'LOSE_ATTEMPT'; readonly run: LeasedRun; readonly attempt: LiveAttempt; readonly loss: Loss }
   | { readonly kind: 'STOP_ATTEMPT'; readonly workerId: WorkerId; readonly attempt: HeldAttempt; readonly reason: StopReason }
   /** Nobody works on it, and its state says that somebody does: it is queued again, or what was asked for comes true. */
   | { readonly kind: 'SETTLE'; readonly run: LeasedRun };
@@ -98,8 +107,8 @@ function planSuperseded(view: SchedulingView, attempts: ReadonlyMap<RunId, LiveA
 
 /** A run that somebody works on, or should. */
 function planHeld(view: SchedulingView, run: LeasedRun, attempt: LiveAttempt): RunAction[] {
-  const silence = lossOf(view, attempt);
-  if (silence !== null) return [{ kind: 'LOSE_ATTEMPT', run, attempt, reason: silence }];
+  const loss = lossOf(view, attempt);
+  if (loss !== null) return [{ kind: 'LOSE_ATTEMPT', run, attempt, loss }];
   if (run.status === 'CANCELLING') return [{ kind: 'STOP_ATTEMPT', workerId: attempt.workerId, attempt, reason: 'CANCEL' }];
   if (run.status === 'PAUSING') return [{ kind: 'STOP_ATTEMPT', workerId: attempt.workerId, attempt, reason: 'PAUSE' }];
   if (view.drained.has(attempt.workerId)) return [{ kind: 'STOP_ATTEMPT', workerId: attempt.workerId, attempt, reason: 'DRAIN' }];
@@ -109,20 +118,32 @@ function planHeld(view: SchedulingView, run: LeasedRun, attempt: LiveAttempt): R
 }
 
 /** Why the attempt's worker counts as lost, or null. A worker that is alive but holds something else has forgotten it: it was restarted. */
-function lossOf(view: SchedulingView, attempt: LiveAttempt): string | null {
+function lossOf(view: SchedulingView, attempt: LiveAttempt): Loss | null {
   const startedMs = view.nowMs - attempt.ageMs;
   const worker = view.workers.find((candidate) => candidate.workerId === attempt.workerId);
+  const heardFrom = Math.max(startedMs, view.listeningSinceMs);
   if (worker === undefined) {
-    const heardFrom = Math.max(startedMs, view.listeningSinceMs);
     return view.nowMs - heardFrom > view.workerLostMs
-      ? `worker ${attempt.workerName} has been silent for more than ${view.workerLostMs} ms`
+      ? lost(`worker ${attempt.workerName} has been silent for more than ${view.workerLostMs} ms`)
       : null;
   }
+  if (worker.holding?.attemptId === attempt.attemptId) return stallOf(view, worker, heardFrom);
   // The offer and the next heartbeat cross: only a heartbeat well after the offer tells what became of it.
-  const holdsIt = worker.holding?.attemptId === attempt.attemptId;
-  return !holdsIt && worker.lastSeenMs - startedMs > view.workerLostMs
-    ? `worker ${attempt.workerName} no longer holds the attempt: it was restarted`
+  return worker.lastSeenMs - startedMs > view.workerLostMs
+    ? lost(`worker ${attempt.workerName} no longer holds the attempt: it was restarted`)
     : null;
+}
+
+const lost = (reason: string): Loss => ({ code: 'WORKER_LOST', reason });
+
+/** Heartbeats come from a thread of their own: they go on where the one that computes never comes back from a call. */
+function stallOf({ nowMs, stalledMs }: SchedulingView, worker: KnownWorker, heardFrom: number): Loss | null {
+  // While nobody could be heard, or nothing written down, its facts may have had nowhere to go.
+  if (nowMs - Math.max(worker.progressAtMs, heardFrom) <= stalledMs) return null;
+  const reason =
+    `worker ${worker.name} is heard, but has made no progress for more than ${stalledMs} ms (COORDINATOR_STALLED_MS): ` +
+    'its device or TensorFlow hangs. Restart the worker; it gets no other run until then';
+  return { code: 'WORKER_STALLED', reason };
 }
 
 /** A run that nobody works on. Takes workers out of the pool as it offers. */

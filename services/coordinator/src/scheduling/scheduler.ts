@@ -16,7 +16,7 @@ import type { LivePublisher } from '../recording/live-publisher.js';
 import { RunTraces } from '../observability/run-traces.js';
 import type { RunBook } from '../runs/run-book.js';
 import { BrokerPulse } from './broker-pulse.js';
-import { planRuns, type RunAction } from './plan-runs.js';
+import { planRuns, type Loss, type RunAction } from './plan-runs.js';
 import type { WorkerRegistry } from './worker-registry.js';
 
 const REQUEST_TIMEOUT_MS = 2_000;
@@ -35,7 +35,7 @@ export interface SchedulerParts {
   readonly logger: Logger;
   /** Left out: nothing is traced. */
   readonly traces?: Pick<RunTraces, 'dispatch'>;
-  readonly options: { readonly leaseMs: number; readonly workerLostMs: number; readonly maxRuns: number };
+  readonly options: { readonly leaseMs: number; readonly workerLostMs: number; readonly stalledMs: number; readonly maxRuns: number };
 }
 
 /** The shell around planRuns: looks, decides, acts. Every act is one transaction that changes nothing when the run has moved on. */
@@ -69,6 +69,7 @@ export class Scheduler {
       nowMs: clock.now().getTime(),
       listeningSinceMs: registry.listeningSinceMs,
       workerLostMs: options.workerLostMs,
+      stalledMs: options.stalledMs,
       runs,
       attempts,
       workers: registry.alive(),
@@ -119,7 +120,7 @@ export class Scheduler {
       case 'EXPLAIN_WAIT':
         return await this.parts.runs.explainWait(action.run.runId, this.ownerOf(action.run), action.wait);
       case 'LOSE_ATTEMPT':
-        return await this.loseAttempt(action.run, action.attempt, action.reason);
+        return await this.loseAttempt(action.run, action.attempt, action.loss);
       case 'STOP_ATTEMPT':
         return await this.stopAttempt(action);
       case 'SETTLE':
@@ -172,11 +173,11 @@ export class Scheduler {
     }
   }
 
-  private async loseAttempt(run: LeasedRun, attempt: LiveAttempt, reason: string): Promise<void> {
-    const lost = await this.apply(run, { kind: 'LOST', by: this.ownerOf(run), attemptId: attempt.attemptId, reason });
+  private async loseAttempt(run: LeasedRun, attempt: LiveAttempt, loss: Loss): Promise<void> {
+    const lost = await this.apply(run, { kind: 'LOST', by: this.ownerOf(run), attemptId: attempt.attemptId, ...loss });
     if (!lost.ok) return;
     const { attemptId, workerName: worker } = attempt;
-    this.parts.logger.warn({ runId: run.runId, attemptId, worker, reason, status: lost.state.status }, 'attempt lost');
+    this.parts.logger.warn({ runId: run.runId, attemptId, worker, ...loss, status: lost.state.status }, 'attempt lost');
   }
 
   /** Asked again at every tick until the worker's last event ends the attempt. */

@@ -56,3 +56,23 @@ test('each heartbeat is written down once', () => {
   expect(registry.takeChanged().map((c) => c.heartbeat.name)).toEqual(['a']);
   expect(registry.takeChanged()).toEqual([]);
 });
+
+test('a worker makes progress when its counter moves, when it takes an attempt, and while it waits for others', () => {
+  let nowMs = 0;
+  const registry = new WorkerRegistry(5_000, { now: () => new Date(nowMs) });
+  const attempt = () => ({ runId: newId('run'), attemptId: newId('att'), generation: 1, token: '0190f0a0-0000-4000-8000-000000000001' });
+  const holding = attempt();
+  const worker = { ...heartbeat('a'), holding };
+  const progressAfter = (changed: Partial<Heartbeat>) => {
+    nowMs += 1_000;
+    registry.heard({ ...worker, ...changed });
+    return registry.alive()[0]?.progressAtMs;
+  };
+  expect(progressAfter({})).toBe(1_000);
+  expect(progressAfter({ residentBytes: 2 })).toBe(1_000);
+  expect(progressAfter({ progressCounter: 1 })).toBe(3_000);
+  expect(progressAfter({ progressCounter: 1 })).toBe(3_000);
+  expect(progressAfter({ progressCounter: 1, waiting: { code: 'STORE_AWAY', message: 'no answer' } })).toBe(5_000);
+  expect(progressAfter({ progressCounter: 1 })).toBe(5_000);
+  expect(progressAfter({ progressCounter: 1, holding: attempt() })).toBe(7_000);
+});

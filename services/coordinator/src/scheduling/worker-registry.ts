@@ -14,6 +14,8 @@ export interface KnownWorker {
   readonly waiting: HeldWait | null;
   readonly chunks: Heartbeat['chunks'];
   readonly lastSeenMs: number;
+  /** When it last made progress with what it holds, or took it, or said that it waits for somebody else. */
+  readonly progressAtMs: number;
   /** Null: it does not tell. */
   readonly runtime: WorkerRuntime | null;
   /** Until then it gets no offer: it refused one. */
@@ -22,7 +24,7 @@ export interface KnownWorker {
 
 /** Who is alive, from heartbeats alone. Forgets nobody who might still hold something. */
 export class WorkerRegistry {
-  private readonly workers = new Map<WorkerId, { heartbeat: Heartbeat; lastSeenMs: number }>();
+  private readonly workers = new Map<WorkerId, { heartbeat: Heartbeat; lastSeenMs: number; progressAtMs: number }>();
   private readonly restsUntilMs = new Map<WorkerId, number>();
   private readonly changed = new Set<WorkerId>();
   private listensSinceMs: number;
@@ -35,7 +37,10 @@ export class WorkerRegistry {
   }
 
   heard(heartbeat: Heartbeat): void {
-    this.workers.set(heartbeat.workerId, { heartbeat, lastSeenMs: this.nowMs });
+    const { nowMs } = this;
+    const before = this.workers.get(heartbeat.workerId);
+    const progressAtMs = before === undefined || hasMoved(before.heartbeat, heartbeat) ? nowMs : before.progressAtMs;
+    this.workers.set(heartbeat.workerId, { heartbeat, lastSeenMs: nowMs, progressAtMs });
     this.changed.add(heartbeat.workerId);
   }
 
@@ -44,7 +49,7 @@ export class WorkerRegistry {
     const since = this.nowMs - this.lostAfterMs;
     return [...this.workers.values()]
       .filter(({ lastSeenMs }) => lastSeenMs >= since)
-      .map(({ heartbeat, lastSeenMs }) => ({
+      .map(({ heartbeat, lastSeenMs, progressAtMs }) => ({
         workerId: heartbeat.workerId,
         name: heartbeat.name,
         state: heartbeat.state,
@@ -53,6 +58,7 @@ export class WorkerRegistry {
         runtime: heartbeat.runtime,
         chunks: heartbeat.chunks,
         lastSeenMs,
+        progressAtMs,
         restsUntilMs: this.restsUntilMs.get(heartbeat.workerId) ?? 0,
       }))
       .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.workerId < b.workerId ? -1 : 1));
@@ -102,4 +108,11 @@ export class WorkerRegistry {
       this.restsUntilMs.delete(id);
     }
   }
+}
+
+/** One that waits for the store or for the database does not stand still by itself, and starts anew afterwards. */
+function hasMoved(before: Heartbeat, now: Heartbeat): boolean {
+  return (
+    now.progressCounter !== before.progressCounter || now.holding?.attemptId !== before.holding?.attemptId || (now.waiting ?? null) !== null
+  );
 }

@@ -16,8 +16,13 @@ const SIZE_PX = 32;
 class RecordingNetwork {
   readonly events: AttemptEvent[] = [];
   readonly checkpoints: NewCheckpoint[] = [];
+  /** How far the counter was when the first event of a kind came. */
+  readonly progressAt = new Map<AttemptEvent['kind'], number>();
 
-  constructor(private readonly weights: Uint8Array | null) {}
+  constructor(
+    private readonly weights: Uint8Array | null,
+    private readonly control: SharedControl,
+  ) {}
 
   get functions(): Remote<NetworkFunctions> {
     const microBatch = (of: number, n: number) => ({
@@ -32,8 +37,8 @@ class RecordingNetwork {
       readResumeCheckpoint: () => Promise.resolve(null),
       readInitialWeights: () => Promise.resolve(this.weights && { tensors: this.weights }),
       openInput: () => Promise.resolve({ trainSamples: SAMPLES, validationSamples: 2 }),
-      trainingBatch: (step) => Promise.resolve({ slot: 0, microBatches: [microBatch(step, 2)] }),
-      evaluationBatch: (index) => Promise.resolve({ slot: 0, microBatches: [microBatch(index, 2)] }),
+      trainingBatch: (step) => Promise.resolve({ slot: 0, microBatches: [microBatch(step, 1), microBatch(step + 9, 1)] }),
+      evaluationBatch: (index) => Promise.resolve({ slot: 0, microBatches: [microBatch(index, 1)] }),
       releaseSlot: () => Promise.resolve(),
       saveCheckpoint: (checkpoint) => {
         this.checkpoints.push(checkpoint);
@@ -41,6 +46,7 @@ class RecordingNetwork {
       },
       report: (event) => {
         this.events.push(event);
+        if (!this.progressAt.has(event.kind)) this.progressAt.set(event.kind, this.control.progress);
         return Promise.resolve();
       },
     };
@@ -58,7 +64,7 @@ test('a run of the classifier alone ends with the very body that it started from
   const stored = encodeWeights({ source: 'torchvision', facts, tensors }, { variant: 'B0', classes: 7, sourceSha256: 'a'.repeat(64) });
 
   const recipe = parseTrainingRecipe({
-    ...{ variant: 'B0', imageSizePx: SIZE_PX, globalBatchSize: 2, microBatchSize: 2, epochs: 1, seed: 1, batchNorm: 'frozen' },
+    ...{ variant: 'B0', imageSizePx: SIZE_PX, globalBatchSize: 2, microBatchSize: 1, epochs: 1, seed: 1, batchNorm: 'frozen' },
     freeze: { until: 'head', epochs: 1 },
   });
   const projectId = newId('prj');
@@ -79,10 +85,9 @@ test('a run of the classifier alone ends with the very body that it started from
       bytes: stored.bytes.length,
     },
   };
-  const network = new RecordingNetwork(stored.bytes);
-  await new AttemptRunner({ binding: loadBinding(), network: network.functions, control: new SharedControl(), logger: silentLogger }).run(
-    work,
-  );
+  const control = new SharedControl();
+  const network = new RecordingNetwork(stored.bytes, control);
+  await new AttemptRunner({ binding: loadBinding(), network: network.functions, control, logger: silentLogger }).run(work);
 
   expect(network.events.at(-1), JSON.stringify(network.events.at(-1))).toMatchObject({ kind: 'RUN_SUCCEEDED' });
   expect(network.events.find(({ kind }) => kind === 'RUN_STARTED')?.message).toContain(
@@ -97,4 +102,9 @@ test('a run of the classifier alone ends with the very body that it started from
     expect(Buffer.from(ended.get(name)!.data.buffer).equals(Buffer.from(Float32Array.from(data).buffer)), name).toBe(true);
   }
   expect(ended.get('predictions/kernel')?.shape).toEqual([1280, 2]);
+
+  // Coordinators tell by it that this thread does not hang: stages of the preparation count, and each micro-batch of a step.
+  const [prepared, stepped] = [network.progressAt.get('RUN_STARTED')!, network.progressAt.get('STEP_COMMITTED')!];
+  expect(prepared).toBeGreaterThanOrEqual(3);
+  expect(stepped - prepared).toBeGreaterThanOrEqual(2 + 1);
 });

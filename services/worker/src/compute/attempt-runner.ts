@@ -60,6 +60,7 @@ export class AttemptRunner {
   private async train(work: AttemptWork, report: AttemptReport): Promise<TrainingResult> {
     const { binding, network, control, logger } = this.options;
     const { recipe, dataset } = work;
+    const moved = () => control.countProgress();
     const resumed = await this.resume(work, report);
     const weights = resumed ? null : await this.initialWeights();
     const conventions = resumed?.description.conventions ?? (weights && modelConventions(weights.description.conventions));
@@ -73,14 +74,17 @@ export class AttemptRunner {
       numClasses: dataset.classes.length,
       ...(conventions && { conventions }),
     });
+    moved();
     try {
       // The first call of each endpoint costs seconds of graph optimisation: here, not in the first step's time.
       await this.leaveIfAsked();
       session.warm();
+      moved();
       await this.leaveIfAsked();
       const message = resumed ? null : startTraining(session, work, weights);
       if (resumed) session.setState(stateFor(recipe, resumed));
       if (message !== null) logger.info({ runId: work.runId, attemptId: work.attemptId }, message);
+      moved();
       await report.started(plan, message);
       const validation = { sampleCount: sizes.validationSamples, batchSize: recipe.microBatchSize };
       return await train({
@@ -93,6 +97,7 @@ export class AttemptRunner {
         checkpoints: checkpointStore(network, (id, objectKey) => report.checkpointStored(id, objectKey)),
         lastCheckpoint: resumed?.reference ?? null,
         report: (event) => report.training(event),
+        onMicroBatch: moved,
         shouldStop: () => STOP_REQUESTS[control.stopReason],
       });
     } finally {

@@ -56,7 +56,9 @@ export class Attempt {
   constructor(private readonly options: AttemptOptions) {
     const { work, workerId, bus, control, logger } = options;
     this.held = { runId: work.runId, attemptId: work.attemptId, generation: work.generation, token: work.token };
-    this.patience = { logger, signal: this.abandoned.signal, inHurry: () => control.stopReason !== 'NONE', waits: this.waits };
+    const onProgress = () => control.countProgress();
+    const inHurry = () => control.stopReason !== 'NONE';
+    this.patience = { logger, signal: this.abandoned.signal, inHurry, waits: this.waits, onProgress };
     this.outbox = new EventOutbox({
       producer: `${work.attemptId}/${workerId}`,
       send: (events) => bus.request(RecordEvents, [workerId], { ...this.held, workerId, events }, { timeoutMs: RECORD_TIMEOUT_MS }),
@@ -77,6 +79,8 @@ export class Attempt {
 
   /** The attempt is no longer ours: the compute thread leaves it at the next step boundary, or at once where it waits for something. */
   abandon(why: string): void {
+    // A compute thread that hangs keeps it from being let go: it is asked again and again.
+    if (this.abandoned.signal.aborted) return;
     this.options.logger.warn({ runId: this.held.runId, attemptId: this.held.attemptId }, `the attempt is abandoned: ${why}`);
     this.options.control.requestStop('ABANDON');
     this.close();
@@ -155,7 +159,7 @@ export class Attempt {
     const { work, store } = this.options;
     const objectKey = objectKeys.checkpoint(work.projectId, work.runId, checkpointId);
     const put = (key: string, bytes: Uint8Array, type: string) =>
-      patiently(`upload of checkpoint ${checkpointId}`, () => store.put(key, bytes, type), this.patience);
+      patiently(`upload of checkpoint ${checkpointId}`, () => store.put(key, bytes, type, this.patience.onProgress), this.patience);
     return await this.options.observer.uploadingCheckpoint(tensors.length, async () => {
       await put(objectKey, tensors, 'application/octet-stream');
       await put(objectKeys.checkpointDescription(objectKey), Buffer.from(JSON.stringify(description)), 'application/json');

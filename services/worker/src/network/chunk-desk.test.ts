@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { ConflictError, RoentgenError, StaleTokenError, UnavailableError, newId } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { ChunkClaim, ChunkResult, type ChunkOutcome, type ChunkWork } from '@roentgen/protocol';
+import { LocalDiskError } from '../errors.js';
 import { ChunkDesk, type ChunkDeskOptions } from './chunk-desk.js';
 
 const work: ChunkWork = { kind: 'inspect', projectId: newId('prj'), uploadId: newId('upl'), files: [] };
@@ -46,6 +47,7 @@ class ObjectMissing extends RoentgenError {
 test.each([
   [new ObjectMissing('xray-7.png is gone'), 'OBJECT_MISSING', false],
   [new UnavailableError('no store'), 'UNAVAILABLE', true],
+  [new LocalDiskError('no room in /tmp'), 'LOCAL_DISK', true],
   [new TypeError('bug'), 'INTERNAL', true],
 ])('%s fails the chunk and says whether another try makes sense', async (error, code, retryable) => {
   const { desk, told } = deskWith(granted);

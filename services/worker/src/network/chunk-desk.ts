@@ -35,7 +35,7 @@ const CLAIM_RETRY_MS = 2_000;
 const RESULT_LOST_RETRY_MS = 5_000;
 
 /** Causes that may be gone at another try, or on another worker. */
-const PASSING_CAUSES = new Set(['UNAVAILABLE', 'STORE_FULL', 'OUT_OF_MEMORY', 'INTERNAL']);
+const PASSING_CAUSES = new Set(['UNAVAILABLE', 'STORE_FULL', 'OUT_OF_MEMORY', 'LOCAL_DISK', 'INTERNAL']);
 
 /** Claims chunks and hands in what became of them. The queue only says that there may be work; the coordinator's rows decide. */
 export class ChunkDesk {

@@ -42,7 +42,7 @@ export async function downloadVerified(store: Reader, object: KnownObject, optio
 /** The bytes of an object. @throws ObjectMissingError naming the file, UnavailableError */
 export async function downloadNamed(store: Reader, key: string, what: string, options: PatientOptions): Promise<Buffer> {
   try {
-    return await patiently(`download of ${what}`, () => store.get(key), options);
+    return await patiently(`download of ${what}`, () => store.get(key, options.onProgress), options);
   } catch (error) {
     if (!(error instanceof ObjectNotFoundError)) throw error;
     throw new ObjectMissingError(

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { DatabaseFullError, StaleTokenError, UnavailableError, type RunEventInput } from '@roentgen/domain';
+import { DatabaseFullError, RoentgenError, StaleTokenError, UnavailableError, type RunEventInput } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import { EventOutbox, type OutboxOptions } from './outbox.js';
 
@@ -134,4 +134,41 @@ test('draining sends at once and ends when the last event is confirmed', async (
   await vi.advanceTimersByTimeAsync(100);
   await draining;
   expect(batches).toHaveLength(2);
+});
+
+class MessageTooLarge extends RoentgenError {
+  readonly code = 'MESSAGE_TOO_LARGE';
+}
+
+/** Takes so many events in one message. */
+function narrow(most: (events: readonly RunEventInput[]) => boolean) {
+  const recorded: string[] = [];
+  const send = (events: RunEventInput[]) => {
+    if (!most(events)) return Promise.reject(new MessageTooLarge('2.1 MB of 2 MiB'));
+    recorded.push(...events.map(({ eventId }) => eventId));
+    return Promise.resolve();
+  };
+  return { send, recorded };
+}
+
+test('events that are too large together go in smaller batches, in order, each once', async () => {
+  const { send, recorded } = narrow((events) => events.length <= 2);
+  const events = outbox(send, { onRefused: (error) => expect.unreachable(error.message) });
+  for (let n = 1; n <= 7; n++) await events.add(step(n));
+  const draining = events.drained();
+  await vi.advanceTimersByTimeAsync(1_000);
+  await draining;
+  expect(recorded).toEqual([1, 2, 3, 4, 5, 6, 7].map((n) => `att/wkr/${n}`));
+});
+
+test('an event that is too large by itself ends the attempt with the reason, after those before it', async () => {
+  const refused: Error[] = [];
+  const { send, recorded } = narrow((events) => events.every(({ step: at }) => at !== 3));
+  const events = outbox(send, { onRefused: (error) => refused.push(error) });
+  for (let n = 1; n <= 5; n++) await events.add(step(n));
+  const draining = events.drained();
+  await vi.advanceTimersByTimeAsync(1_000);
+  await draining;
+  expect(recorded).toEqual(['att/wkr/1', 'att/wkr/2']);
+  expect(refused).toMatchObject([{ code: 'MESSAGE_TOO_LARGE' }]);
 });

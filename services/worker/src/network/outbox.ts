@@ -22,6 +22,9 @@ export interface OutboxOptions {
 
 type UnnumberedEvent = Omit<RunEventInput, 'eventId'>;
 
+/** Of the broker, before anybody has seen them. */
+const TOO_LARGE = 'MESSAGE_TOO_LARGE';
+
 /** Answers after which the same events would be refused again. */
 const FINAL_CODES = new Set([
   'STALE_TOKEN',
@@ -31,6 +34,7 @@ const FINAL_CODES = new Set([
   'NOT_FOUND',
   'CONFLICT',
   'FORBIDDEN',
+  TOO_LARGE,
 ]);
 const DEFAULTS = { flushDelayMs: 100, batchSize: 200, capacity: 10_000, firstRetryMs: 250, longestRetryMs: 5_000 };
 
@@ -116,8 +120,13 @@ export class EventOutbox {
   /** Sends the oldest events until they are confirmed or refused. */
   private async sendOne(): Promise<void> {
     this.sending = true;
-    const batch = this.events.slice(0, this.options.batchSize);
-    const refusal = await this.deliver(batch);
+    let batch = this.events.slice(0, this.options.batchSize);
+    let refusal = await this.deliver(batch);
+    // Each may well be small enough: how large they are together depends on what they say.
+    while (batch.length > 1 && refusal instanceof RoentgenError && refusal.code === TOO_LARGE && !this.closed) {
+      batch = batch.slice(0, Math.ceil(batch.length / 2));
+      refusal = await this.deliver(batch);
+    }
     this.sending = false;
     if (this.closed) return;
     if (refusal) {

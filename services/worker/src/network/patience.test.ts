@@ -13,12 +13,11 @@ function flaky(failures: number, error: Error): { operation: () => Promise<strin
   return { operation: () => (++calls <= failures ? Promise.reject(error) : Promise.resolve('bytes')), calls: () => calls };
 }
 
-test.each([new UnavailableError('store is restarting'), new Error('socket hang up')])(
-  'a store that comes back costs time, not the run: %s',
-  async (error) => {
-    expect(await patiently('image', flaky(3, error).operation, quick)).toBe('bytes');
-  },
-);
+const hangUp = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+
+test.each([new UnavailableError('store is restarting'), hangUp])('a store that comes back costs time, not the run: %s', async (error) => {
+  expect(await patiently('image', flaky(3, error).operation, quick)).toBe('bytes');
+});
 
 test('an object that is not there is not asked for again', async () => {
   const { operation, calls } = flaky(9, new NotFoundError('no such object'));
@@ -26,13 +25,23 @@ test('an object that is not there is not asked for again', async () => {
   expect(calls()).toBe(1);
 });
 
+test.each([
+  Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC', syscall: 'write' }),
+  Object.assign(new Error('EACCES: permission denied, open'), { code: 'EACCES', syscall: 'open' }),
+  new TypeError('keys is not a function'),
+])('what is not the store’s comes out as it is, at once: %s', async (error) => {
+  const { operation, calls } = flaky(9, error);
+  await expect(patiently('image', operation, quick)).rejects.toBe(error);
+  expect(calls()).toBe(1);
+});
+
 test('patience ends, with the last error as the cause', async () => {
-  const { operation } = flaky(Infinity, new Error('socket hang up'));
+  const { operation } = flaky(Infinity, hangUp);
   await expect(patiently('manifest', operation, { ...quick, patienceMs: 20 })).rejects.toThrow(/manifest.*socket hang up/);
 });
 
 test('work that should end soon does not wait for the store', async () => {
-  const { operation, calls } = flaky(Infinity, new Error('socket hang up'));
+  const { operation, calls } = flaky(Infinity, hangUp);
   await expect(patiently('image', operation, { ...quick, inHurry: () => true })).rejects.toThrow(UnavailableError);
   expect(calls()).toBe(1);
 });
@@ -70,4 +79,10 @@ test('work that should end soon does not wait for room, and nothing is left wait
   const { operation } = flaky(Infinity, new StoreFullError('no room'));
   await expect(patiently('checkpoint', operation, { ...quick, waits, inHurry: () => true })).rejects.toThrow(StoreFullError);
   expect(waits.current).toBeNull();
+});
+
+test('what came through counts as progress, what failed does not', async () => {
+  let progress = 0;
+  await patiently('image', flaky(3, hangUp).operation, { ...quick, onProgress: () => progress++ });
+  expect(progress).toBe(1);
 });

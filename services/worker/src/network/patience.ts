@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RoentgenError, StoreFullError, UnavailableError, coerceError, type HeldWait } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
+import { isTransientStoreError } from '@roentgen/storage';
 import { AttemptEndedError } from '../errors.js';
 import type { Waits } from './waits.js';
 
@@ -24,12 +25,14 @@ export interface PatientOptions extends Partial<Patience> {
   readonly inHurry?: () => boolean;
   /** Where it is told what is waited for. */
   readonly waits?: Waits;
+  /** Told of each operation that came through, and of each part of one that is long. */
+  readonly onProgress?: () => void;
 }
 
 /**
  * Tries again while the object store cannot be reached, so that its restart holds a run up instead of failing it; for as long as it is full, since
- * what is done again would find it as full. Errors that say something about the object itself are not repeated: they are the ones made on purpose,
- * but for those that pass.
+ * what is done again would find it as full. All other errors are not the store's, or say something about the object itself: asked again they would be
+ * the same, and called an outage they would never be held against anybody.
  * @throws UnavailableError when patience has run out, AttemptEndedError when the signal came first
  */
 export async function patiently<T>(what: string, operation: () => Promise<T>, options: PatientOptions): Promise<T> {
@@ -40,10 +43,12 @@ export async function patiently<T>(what: string, operation: () => Promise<T>, op
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       if (options.signal?.aborted === true) throw new AttemptEndedError(`${what}: no longer wanted.`);
       try {
-        return await operation();
+        const result = await operation();
+        options.onProgress?.();
+        return result;
       } catch (thrown) {
         const error = coerceError(thrown);
-        if (error instanceof RoentgenError && !(error instanceof UnavailableError)) throw error;
+        if (!(error instanceof UnavailableError) && !breaksOff(error)) throw error;
         if (error instanceof StoreFullError) deadlineMs = performance.now() + patienceMs;
         if (performance.now() + pauseMs > deadlineMs || options.inHurry?.() === true) throw lastOf(what, error);
         options.logger.warn({ err: error, pauseMs }, `${what}: failed, trying again`);
@@ -55,6 +60,9 @@ export async function patiently<T>(what: string, operation: () => Promise<T>, op
     options.waits?.end(call);
   }
 }
+
+/** What comes from a connection itself, such as in the middle of a stream, where the store has no say any more. */
+const breaksOff = (error: Error): boolean => !(error instanceof RoentgenError) && isTransientStoreError(error);
 
 function storeWait(what: string, error: Error): HeldWait {
   return error instanceof StoreFullError

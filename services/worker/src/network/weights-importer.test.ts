@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -19,19 +19,18 @@ import { WeightsImporter } from './weights-importer.js';
 
 const GIB = 2 ** 30;
 const store = new MemoryStore();
-const importer = (memoryBytes = 3 * GIB) =>
-  new WeightsImporter({
-    store,
-    logger: silentLogger,
-    privateAddresses: false,
-    memoryBytes,
-    environment: {},
-    fetchEnvironment: {},
-    scratch,
-  });
-const projectId = newId('prj');
-
 const scratch = mkdtempSync(join(tmpdir(), 'roentgen-test-'));
+const options = {
+  store,
+  logger: silentLogger,
+  privateAddresses: false,
+  memoryBytes: 3 * GIB,
+  environment: {},
+  fetchEnvironment: {},
+  scratch,
+};
+const importer = (memoryBytes = 3 * GIB) => new WeightsImporter({ ...options, memoryBytes });
+const projectId = newId('prj');
 
 afterEach(() => {
   store.objects.clear();
@@ -101,6 +100,34 @@ test(
   },
   TIMEOUT_MS,
 );
+
+/** The file that is downloaded is one that takes no byte: the kernel answers each write with ENOSPC. */
+class StoreBesideFullDisk extends MemoryStore {
+  downloads = 0;
+  override async stream(key: string) {
+    this.downloads++;
+    for (const folder of readdirSync(scratch)) symlinkSync('/dev/full', join(scratch, folder, 'file'));
+    return await super.stream(key);
+  }
+}
+
+test('a disk of the worker that is full is told as that, and is no outage of the store', async () => {
+  const full = new StoreBesideFullDisk();
+  const work = await uploaded(goodFile());
+  for (const [key, bytes] of store.objects) await full.put(key, bytes);
+  const started = new WeightsImporter({ ...options, store: full });
+  await expect(started.import(work)).rejects.toMatchObject({
+    code: 'LOCAL_DISK',
+    message: expect.stringMatching(/ENOSPC.*TMPDIR/s),
+    details: { folder: scratch, code: 'ENOSPC' },
+  });
+  expect(full.downloads).toBe(1);
+});
+
+test('a folder for files under way that is not there is told, too', async () => {
+  const nowhere = new WeightsImporter({ ...options, scratch: join(scratch, 'none') });
+  await expect(nowhere.import(await uploaded(goodFile()))).rejects.toMatchObject({ code: 'LOCAL_DISK', details: { code: 'ENOENT' } });
+});
 
 test('private addresses are not fetched from', async () => {
   const work = await uploaded(Buffer.from(''));

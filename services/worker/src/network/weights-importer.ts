@@ -8,6 +8,7 @@ import type { Logger } from '@roentgen/logger';
 import type { ChunkOutcome, ImportWeightsChunkWork } from '@roentgen/protocol';
 import { ObjectNotFoundError, objectKeys } from '@roentgen/storage';
 import { WeightsFileError, checkImportOptions, fetchWeights } from '@roentgen/weights';
+import { LocalDiskError } from '../errors.js';
 import { readWeightsInProcess } from '../weights/import-process.js';
 import { sha256Of } from './objects.js';
 import { patiently, type PatientOptions } from './patience.js';
@@ -47,9 +48,18 @@ export class WeightsImporter {
     this.patience = { logger, ...(inHurry && { inHurry }) };
   }
 
-  /** @throws UnavailableError when the store is away for too long; a file that is bad is an answer, not an error */
+  /** @throws UnavailableError when the store is away for too long, LocalDiskError; a file that is bad is an answer, not an error */
   async import(work: ImportWeightsChunkWork): Promise<ChunkOutcome> {
-    const folder = await mkdtemp(join(this.options.scratch ?? tmpdir(), 'roentgen-weights-'));
+    const { scratch = tmpdir() } = this.options;
+    try {
+      return await this.importIn(scratch, work);
+    } catch (thrown) {
+      throw isLocalDiskFailure(thrown) ? localDisk(scratch, thrown) : thrown;
+    }
+  }
+
+  private async importIn(scratch: string, work: ImportWeightsChunkWork): Promise<ChunkOutcome> {
+    const folder = await mkdtemp(join(scratch, 'roentgen-weights-'));
     try {
       const { variant, library, catalogueName } = work;
       checkImportOptions({ variant: variant ?? undefined, library: library ?? undefined, catalogueName: catalogueName ?? undefined });
@@ -139,4 +149,22 @@ export class WeightsImporter {
 
 function failed(code: string, message: string, retryable = false): Failure {
   return { kind: 'failed', code, message, retryable };
+}
+
+/** Errors of a file system: no room, no right, a defect, too many open files, a folder that is gone. */
+const DISK_CODES = ['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EPERM', 'EIO', 'EMFILE', 'ENFILE', 'ENOENT', 'ENOTDIR'];
+
+function isLocalDiskFailure(thrown: unknown): thrown is NodeJS.ErrnoException {
+  if (!(thrown instanceof Error && 'code' in thrown && 'syscall' in thrown)) return false;
+  // A program that cannot be started is none.
+  return DISK_CODES.includes(String(thrown.code)) && !String(thrown.syscall).startsWith('spawn');
+}
+
+function localDisk(folder: string, cause: NodeJS.ErrnoException): LocalDiskError {
+  return new LocalDiskError(
+    `A file under way could not be kept in ${folder} on this worker: ${cause.message}. Files of weights take up to ${MAX_WEIGHTS_FILE_BYTES} bytes, and what is made of them as much again: ` +
+      'free space there, or set TMPDIR of the worker to a folder with room that it may write to, and import again.',
+    { folder, code: cause.code },
+    { cause },
+  );
 }
