@@ -7,8 +7,20 @@ export const RUNS = 2;
 /** One thing that goes wrong, or that a user does, at a turn of the simulation. `turns`: how long it lasts. */
 export type Fault =
   | { readonly at: number; readonly kind: 'kill-worker' | 'freeze-worker'; readonly which: number; readonly turns: number }
-  | { readonly at: number; readonly kind: 'kill-coordinator' | 'freeze-coordinator'; readonly which: number; readonly turns: number }
-  | { readonly at: number; readonly kind: 'broker-away' | 'broker-hangs' | 'database-away' | 'answers-lost'; readonly turns: number }
+  | { readonly at: number; readonly kind: 'drain-worker'; readonly which: number; readonly turns: number }
+  | {
+      readonly at: number;
+      /** `stop-coordinator`: SIGTERM; it ends its look, lets go of its runs and comes back as another process. */
+      readonly kind: 'kill-coordinator' | 'freeze-coordinator' | 'stop-coordinator';
+      readonly which: number;
+      readonly turns: number;
+    }
+  /** `late-writes`: who decides hears that the database does not answer; what he wrote reaches it later. */
+  | {
+      readonly at: number;
+      readonly kind: 'broker-away' | 'broker-hangs' | 'database-away' | 'answers-lost' | 'late-writes';
+      readonly turns: number;
+    }
   | { readonly at: number; readonly kind: 'attempt-fails'; readonly which: number; readonly code: string }
   | { readonly at: number; readonly kind: 'cancel' | 'pause' | 'force-pause' | 'force-cancel' | 'resume'; readonly which: number };
 
@@ -16,8 +28,10 @@ export type FaultKind = Fault['kind'];
 
 /** Faults that no run may notice but by the time that it takes. */
 export const HARMLESS: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  'drain-worker',
   'kill-coordinator',
   'freeze-coordinator',
+  'stop-coordinator',
   'broker-away',
   'broker-hangs',
   'database-away',
@@ -30,12 +44,15 @@ export const HARMLESS: ReadonlySet<FaultKind> = new Set<FaultKind>([
 const KINDS: readonly FaultKind[] = [
   'kill-worker',
   'freeze-worker',
+  'drain-worker',
   'kill-coordinator',
   'freeze-coordinator',
+  'stop-coordinator',
   'broker-away',
   'broker-hangs',
   'database-away',
   'answers-lost',
+  'late-writes',
   'attempt-fails',
   'cancel',
   'pause',
@@ -62,9 +79,11 @@ export function scheduleOf(seed: number): Fault[] {
     switch (kind) {
       case 'kill-worker':
       case 'freeze-worker':
+      case 'drain-worker':
         return { at, kind, which: upTo(WORKERS), turns };
       case 'kill-coordinator':
       case 'freeze-coordinator':
+      case 'stop-coordinator':
         return { at, kind, which: upTo(COORDINATORS), turns };
       case 'attempt-fails':
         return { at, kind, which: upTo(WORKERS), code: CODES[upTo(CODES.length)] ?? 'INTERNAL' };
@@ -72,6 +91,7 @@ export function scheduleOf(seed: number): Fault[] {
       case 'broker-hangs':
       case 'database-away':
       case 'answers-lost':
+      case 'late-writes':
         return { at, kind, turns };
       default:
         return { at, kind, which: upTo(RUNS) };

@@ -4,30 +4,43 @@ import { scheduleOf, shrink, type Fault } from './faults.js';
 import { violations } from './invariants.js';
 import { MemoryRunBook } from './memory-run-book.js';
 import { Simulation } from './simulation.js';
+import { WatchedRunBook } from './watched-run-book.js';
 
 const SEEDS = 500;
 
 /** What does not hold after this schedule. */
-async function play(schedule: readonly Fault[]): Promise<string[]> {
+async function play(schedule: readonly Fault[], seed: number): Promise<string[]> {
   const clock: Clock = { now: () => new Date(simulation.nowMs) };
   const book = new MemoryRunBook(clock, { maxAttempts: 3 });
+  const watched = new WatchedRunBook(book, clock);
   const simulation: Simulation = new Simulation(
     {
-      book,
+      book: watched,
       addRun: () => Promise.resolve(book.addRun()),
       status: (runId) => Promise.resolve(book.runs.get(runId)?.status ?? 'FAILED'),
-      events: (runId) => Promise.resolve(book.runs.get(runId)?.events ?? []),
-      advance: () => Promise.resolve(),
     },
     schedule,
+    seed,
   );
+  watched.witness = { isHeld: (attemptId) => simulation.workers.some((worker) => worker.holds(attemptId)) };
   await simulation.run();
   const confirmed = simulation.workers.flatMap((worker) => worker.confirmed);
-  return [...book.runs.values()].flatMap(({ runId, status, events, models, attempts }) => [
-    ...violations({ status, events, confirmed: confirmed.filter((c) => c.runId === runId).map((c) => c.eventId) }, schedule),
-    ...(models === (status === 'SUCCEEDED' ? 1 : 0) ? [] : [`${models} models of a run that is ${status}`]),
-    ...attempts.filter((row) => row.ended === null).map((row) => `attempt ${row.attempt.number} is alive in a run that is ${status}`),
-  ]);
+  const ended = [...book.runs.values()].flatMap(({ runId, status, events, models, attempts }) => {
+    const own = <T extends { runId: string }>(all: readonly T[]) => all.filter((one) => one.runId === runId);
+    const run = {
+      status,
+      events,
+      confirmed: own(confirmed).map((c) => c.eventId),
+      refused: attempts.filter((row) => row.ended?.status === 'REFUSED').map((row) => row.attempt.attemptId),
+      lostWhileHeld: own(watched.lostWhileHeld).map(({ reason }) => reason),
+    };
+    return [
+      ...violations(run, schedule),
+      ...(models === (status === 'SUCCEEDED' ? 1 : 0) ? [] : [`${models} models of a run that is ${status}`]),
+      ...attempts.filter((row) => row.ended === null).map((row) => `attempt ${row.attempt.number} is alive in a run that is ${status}`),
+    ];
+  });
+  return [...watched.violations, ...ended];
 }
 
 test.each(Array.from({ length: 10 }, (_, i) => i))(
@@ -35,11 +48,11 @@ test.each(Array.from({ length: 10 }, (_, i) => i))(
   async (part) => {
     for (let seed = part; seed < SEEDS; seed += 10) {
       const schedule = scheduleOf(seed);
-      const found = await play(schedule);
+      const found = await play(schedule, seed);
       if (found.length === 0) continue;
-      const smallest = await shrink(schedule, async (candidate) => (await play(candidate)).length > 0);
+      const smallest = await shrink(schedule, async (candidate) => (await play(candidate, seed)).length > 0);
       const lines = smallest.map((fault) => `  ${JSON.stringify(fault)}`);
-      expect.fail(`seed ${seed}: ${(await play(smallest)).join('; ')}\nwith the schedule\n${lines.join('\n')}`);
+      expect.fail(`seed ${seed}: ${(await play(smallest, seed)).join('; ')}\nwith the schedule\n${lines.join('\n')}`);
     }
   },
   120_000,
