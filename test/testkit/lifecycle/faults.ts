@@ -60,17 +60,30 @@ const KINDS: readonly FaultKind[] = [
   'force-cancel',
   'resume',
 ];
+/** What makes coordinators lose runs, and get them back, while something that they decided is still on its way. */
+const CONTESTED: readonly FaultKind[] = [
+  'kill-worker',
+  'freeze-coordinator',
+  'stop-coordinator',
+  'late-writes',
+  'late-writes',
+  'answers-lost',
+  'force-pause',
+  'resume',
+  'resume',
+];
 const CODES = ['OUT_OF_MEMORY', 'NON_FINITE_LOSS', 'UNAVAILABLE', 'WORKER_STOPPING', 'INTERNAL'];
 /** Turns in which something goes wrong; then everything is mended. */
 export const STORMY_TURNS = 120;
 
-/** The schedule of a seed; every other one holds only what no run may notice. */
+/** The schedule of a seed; every other one holds only what no run may notice, every fourth is about who owns the runs. */
 export function scheduleOf(seed: number): Fault[] {
   const random = randomNumbers(seed);
   const upTo = (limit: number) => Math.floor(random() * limit);
-  const kinds = seed % 2 === 0 ? KINDS : KINDS.filter((kind) => HARMLESS.has(kind));
+  const contested = seed % 4 === 0;
+  const kinds = contested ? CONTESTED : seed % 2 === 0 ? KINDS : KINDS.filter((kind) => HARMLESS.has(kind));
   let last = 0;
-  return Array.from({ length: 1 + upTo(10) }, (): Fault => {
+  return Array.from({ length: 1 + upTo(contested ? 24 : 10) }, (): Fault => {
     // Troubles seldom come alone.
     const at = random() < 0.5 ? Math.min(last + upTo(8), STORMY_TURNS - 1) : upTo(STORMY_TURNS);
     last = at;
