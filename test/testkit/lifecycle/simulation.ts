@@ -84,7 +84,13 @@ export class Simulation {
     for (const { mend } of takeWhere(this.mending, ({ at }) => at <= this.turnCount)) mend();
     for (const fault of this.schedule) if (fault.at === this.turnCount) await this.strike(fault);
     for (const [i, worker] of this.workers.entries()) if (worker.state === 'alive') this.workerTurn(worker, i);
+    // Whether a coordinator first hears the answer that it waits for, or its own clock, is chance.
+    if (this.random() < 0.5) await this.goOn();
     for (const node of this.nodes) this.coordinatorTurn(node);
+    await this.goOn();
+  }
+
+  private async goOn(): Promise<void> {
     for (const { go } of takeWhere(this.waiting, ({ until }) => until())) go();
     await settled();
   }

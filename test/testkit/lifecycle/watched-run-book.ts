@@ -1,6 +1,15 @@
 import type { Outcome, Report, RunBook } from '@roentgen/coordinator';
 import type { LeasedRun, LiveAttempt } from '@roentgen/database';
-import { isTerminal, type AttemptId, type Clock, type CoordinatorId, type RunId, type RunInput, type RunWait } from '@roentgen/domain';
+import {
+  isTerminal,
+  type AttemptId,
+  type Clock,
+  type CoordinatorId,
+  type RunId,
+  type RunInput,
+  type RunOwner,
+  type RunWait,
+} from '@roentgen/domain';
 
 /** Who has a run by what was told to coordinators, and for how long. */
 interface Ownership {
@@ -62,8 +71,8 @@ export class WatchedRunBook implements RunBook {
     return this.book.liveAttempts(runIds);
   }
 
-  explainWait(runId: RunId, wait: RunWait | null): Promise<void> {
-    return this.book.explainWait(runId, wait);
+  explainWait(runId: RunId, by: RunOwner, wait: RunWait | null): Promise<void> {
+    return this.book.explainWait(runId, by, wait);
   }
 
   async apply(runId: RunId, input: RunInput): Promise<Outcome> {
