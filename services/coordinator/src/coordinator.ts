@@ -25,10 +25,12 @@ export class Coordinator {
     const { scheduler, chunks, predictions, janitor, logger, config, observed } = context;
     const timed = (loop: string, turn: () => Promise<void>) =>
       new Loop(loop, config.tickMs, () => observed.metrics.turn(loop, turn), logger);
+    // Often enough that a pause of this process can be told from that between two looks.
+    const watchMs = Math.min(config.tickMs, BROKER_WATCH_MS, config.scheduling.workerLostMs / 5);
     this.loops = [
       timed('runs', () => scheduler.tick()),
       timed('chunks', () => chunks.announce()),
-      new Loop('broker', Math.min(config.tickMs, BROKER_WATCH_MS), () => Promise.resolve(scheduler.watchBroker()), logger),
+      new Loop('broker', watchMs, () => Promise.resolve(scheduler.watchBroker()), logger),
       timed('predictions', () => predictions.finishAll()),
       timed('janitor', () => janitor.turn()),
     ];

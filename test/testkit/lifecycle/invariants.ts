@@ -7,13 +7,17 @@ export interface EndedRun {
   readonly events: readonly RunEvent[];
   /** Ids of the events that workers were told are recorded. */
   readonly confirmed: readonly string[];
+  /** Attempts that ended as not taken by their worker. */
+  readonly refused: readonly string[];
+  /** Why attempts were given up although their worker had them. */
+  readonly lostWhileHeld: readonly string[];
 }
 
 const FROM_WORKERS = new Set(['RUN_STARTED', 'STEP_COMMITTED', 'CHECKPOINT_SAVED', 'EVALUATED', 'ATTEMPT_FAILED', 'RUN_SUCCEEDED']);
 
 /** What must hold of every run, whatever went wrong; the sentences say what does not. */
 export function violations(run: EndedRun, schedule: readonly Fault[]): string[] {
-  return [...logViolations(run), ...stateViolations(run), ...attemptViolations(run.events), ...outcomeViolations(run, schedule)];
+  return [...logViolations(run), ...stateViolations(run), ...attemptViolations(run), ...outcomeViolations(run, schedule)];
 }
 
 function logViolations({ events, confirmed }: EndedRun): string[] {
@@ -42,7 +46,7 @@ function stateViolations({ status, events }: EndedRun): string[] {
 }
 
 /** Only the newest attempt speaks, and only until it is over. */
-function attemptViolations(events: readonly RunEvent[]): string[] {
+function attemptViolations({ events, refused }: EndedRun): string[] {
   const found: string[] = [];
   let current: string | null = null;
   for (const event of events) {
@@ -55,10 +59,14 @@ function attemptViolations(events: readonly RunEvent[]): string[] {
     const leaves = event.status !== null && ['QUEUED', 'PAUSED', 'SUCCEEDED', 'FAILED', 'CANCELLED'].includes(event.status);
     if (leaves) current = null;
   }
+  const started = new Set(
+    events.flatMap((event) => (event.kind === 'RUN_STARTED' && event.attemptId !== null ? [event.attemptId as string] : [])),
+  );
+  for (const attemptId of refused) if (started.has(attemptId)) found.push(`${attemptId} counts as refused, and its worker has started it`);
   return found;
 }
 
-function outcomeViolations({ status, events }: EndedRun, schedule: readonly Fault[]): string[] {
+function outcomeViolations({ status, events, lostWhileHeld }: EndedRun, schedule: readonly Fault[]): string[] {
   const found: string[] = [];
   if (status === 'SUCCEEDED') {
     const winner = events.findLast((event) => event.kind === 'RUN_SUCCEEDED')?.attemptId;
@@ -69,6 +77,6 @@ function outcomeViolations({ status, events }: EndedRun, schedule: readonly Faul
   }
   if (!schedule.every((fault) => HARMLESS.has(fault.kind))) return found;
   if (status !== 'SUCCEEDED') found.push(`${status} although nothing happened that may end a run`);
-  const lost = events.filter((event) => event.kind === 'ATTEMPT_LOST');
-  return [...found, ...lost.map((event) => `${event.sequence}: a worker that was well counts as lost: ${event.message}`)];
+  // One whose offer was written, and never sent, is lost with nobody to hold it.
+  return [...found, ...lostWhileHeld.map((reason) => `a worker that was well counts as lost: ${reason}`)];
 }

@@ -1,6 +1,8 @@
 import type { Outcome, Report, RunBook } from '@roentgen/coordinator';
 import type { LeasedRun, LiveAttempt } from '@roentgen/database';
 import {
+  FREE_CAUSES,
+  HELD_WAIT_CODES,
   RunEventSchema,
   assertNever,
   decide,
@@ -19,9 +21,13 @@ import {
   type RunEvent,
   type RunId,
   type RunInput,
+  type RunOwner,
   type RunState,
   type RunStatus,
+  type RunWait,
 } from '@roentgen/domain';
+
+export const ENDED_ATTEMPTS_SEEN = 20;
 
 interface AttemptRow {
   attempt: LiveAttemptState;
@@ -40,6 +46,7 @@ export interface MemoryRun {
   checkpointStep: number | null;
   models: number;
   microBatchSize: number | null;
+  wait: RunWait | null;
   readonly attempts: AttemptRow[];
   readonly events: RunEvent[];
 }
@@ -65,6 +72,7 @@ export class MemoryRunBook implements RunBook {
       checkpointStep: null,
       models: 0,
       microBatchSize: null,
+      wait: null,
       attempts: [],
       events: [],
     });
@@ -101,7 +109,11 @@ export class MemoryRunBook implements RunBook {
     );
   }
 
-  explainWait(): Promise<void> {
+  explainWait(runId: RunId, by: RunOwner, wait: RunWait | null): Promise<void> {
+    const run = this.runs.get(runId);
+    const held = wait === null || HELD_WAIT_CODES.some((code) => code === wait.code);
+    const states: readonly RunStatus[] = held ? ['PREPARING', 'RUNNING'] : ['QUEUED'];
+    if (run?.owner === by.coordinator && run.generation === by.generation && states.includes(run.status)) run.wait = wait;
     return Promise.resolve();
   }
 
@@ -123,6 +135,9 @@ export class MemoryRunBook implements RunBook {
       const { number, workerName, lastStep, progressed } = attempt;
       return [{ number, workerName, lastStep, progressed, ...end }];
     });
+    // Those since the last progress, and so many in any case.
+    const lastProgress = attempts.findLast((row) => row.attempt.progressed)?.attempt.number ?? 0;
+    const seenFrom = Math.min(lastProgress, ended.at(-ENDED_ATTEMPTS_SEEN)?.number ?? 0);
     const live = attempts.filter((row) => row.ended === null).map((row) => row.attempt);
     if (live.length > 1) throw new Error(`${runId} has ${live.length} attempts that are alive`);
     const attempt = live[0] ?? null;
@@ -135,7 +150,7 @@ export class MemoryRunBook implements RunBook {
       checkpointStep,
       forkedAtStep: null,
       attempt,
-      ended,
+      ended: ended.filter(({ number }) => number >= seenFrom),
       attemptCount: attempts.length,
     };
   }
@@ -167,6 +182,7 @@ export class MemoryRunBook implements RunBook {
       case 'MOVE':
         if (run.status !== change.from) throw new Error(`MOVE from ${change.from} of a run that is ${run.status}`);
         run.status = change.to;
+        run.wait = null;
         run.retryAtMs = this.nowMs + change.retryAfterMs;
         if (isTerminal(change.to) || change.to === 'PAUSED') run.owner = null;
         return;
@@ -216,12 +232,19 @@ export class MemoryRunBook implements RunBook {
       checkpoint,
       initialWeights: null,
       retryInMs: Math.max(0, run.retryAtMs - this.nowMs),
-      avoidWorkers: [],
-      wait: null,
+      avoidWorkers: avoidedBy(run),
+      wait: run.wait,
     };
   }
 
   private get nowMs(): number {
     return this.clock.now().getTime();
   }
+}
+
+/** Names of workers on which the run failed since it last got further, but for what was no fault of theirs. */
+function avoidedBy({ attempts }: MemoryRun): string[] {
+  const since = attempts.slice(attempts.findLastIndex(({ attempt }) => attempt.progressed) + 1);
+  const failed = since.filter(({ ended }) => ended !== null && ended.cause !== null && !FREE_CAUSES.includes(ended.cause));
+  return [...new Set(failed.map(({ attempt }) => attempt.workerName))].sort();
 }

@@ -41,6 +41,10 @@ export class SimulatedWorker {
     this.sending = false;
   }
 
+  holds(attemptId: string): boolean {
+    return this.work?.held.attemptId === attemptId;
+  }
+
   heartbeat(): z.infer<typeof WorkerHeartbeat.schema> {
     const { workerId, name } = this;
     const state = this.work === null ? 'IDLE' : 'TRAINING';

@@ -1,9 +1,10 @@
 import { Recorder, Scheduler, WorkerRegistry, type RunBook } from '@roentgen/coordinator';
-import { UnavailableError, isTerminal, newId, type RunCommand, type RunEvent, type RunId, type RunStatus } from '@roentgen/domain';
+import { UnavailableError, isTerminal, newId, type RunCommand, type RunId, type RunStatus, type WorkerId } from '@roentgen/domain';
 import { silentLogger } from '@roentgen/logger';
 import type { AttemptOffer, AttemptStop } from '@roentgen/protocol';
 import type { z } from 'zod';
 import { COORDINATORS, RUNS, STORMY_TURNS, WORKERS, type Fault } from './faults.js';
+import { randomNumbers } from '../seed.js';
 import { SimulatedWorker, type Batch } from './simulated-worker.js';
 
 const TURN_MS = 250;
@@ -13,18 +14,24 @@ const REQUEST_TURNS = 8;
 /** Enough for every retry and its pause. */
 const CALM_TURNS = 2_000;
 
-/** A store that can look at what it holds, and whose time is that of the simulation. */
+/** How often the database takes its time, and at most how long. */
+const SLOW_DATABASE = 0.05;
+const SLOW_TURNS = 3;
+/** At most so much later a write that was given up is carried out: long after its lease. */
+const LATE_TURNS = 60;
+
+/** A store that can look at what it holds. */
 export interface SimulatedStore {
   readonly book: RunBook;
   addRun(): Promise<RunId>;
   status(runId: RunId): Promise<RunStatus>;
-  events(runId: RunId): Promise<readonly RunEvent[]>;
-  /** The clock has moved on. */
-  advance(ms: number): Promise<void>;
 }
 
 interface Node {
-  state: 'alive' | 'frozen' | 'dead';
+  /** `stopping`: it ends the look that it has begun, and takes no more requests. */
+  state: 'alive' | 'stopping' | 'frozen' | 'dead';
+  /** Until this turn nothing of what was sent to it has been read. */
+  deafUntil: number;
   scheduler: Scheduler;
   recorder: Recorder;
   registry: WorkerRegistry;
@@ -39,13 +46,18 @@ export class Simulation {
   private turnCount = 0;
   private readonly nodes: Node[] = [];
   private readonly waiting: { readonly until: () => boolean; readonly go: () => void }[] = [];
-  private readonly until = { brokerAway: 0, brokerHangs: 0, databaseAway: 0, answersLost: 0 };
+  private readonly until = { brokerAway: 0, brokerHangs: 0, databaseAway: 0, answersLost: 0, lateWrites: 0 };
+  private readonly drained = new Map<SimulatedWorker, WorkerId>();
+  private readonly random: () => number;
   private readonly mending: { readonly at: number; readonly mend: () => void }[] = [];
 
   constructor(
     private readonly store: SimulatedStore,
     private readonly schedule: readonly Fault[],
-  ) {}
+    seed: number,
+  ) {
+    this.random = randomNumbers(seed ^ 0x5eed);
+  }
 
   /** Through the storm, then until every run has ended, or the time for that is over. */
   async run(): Promise<void> {
@@ -53,7 +65,7 @@ export class Simulation {
     for (let i = 0; i < COORDINATORS; i++) this.nodes.push(this.newNode());
     while (this.turnCount < STORMY_TURNS) await this.turn();
     for (const { mend } of this.mending.splice(0)) mend();
-    Object.assign(this.until, { brokerAway: 0, brokerHangs: 0, databaseAway: 0, answersLost: 0 });
+    Object.assign(this.until, { brokerAway: 0, brokerHangs: 0, databaseAway: 0, answersLost: 0, lateWrites: 0 });
     for (let i = 0; i < CALM_TURNS && !(await this.allEnded()); i++) {
       // Users resume what is paused, sooner or later.
       if (i % 50 === 49) for (const runId of this.runIds) await this.command(runId, { kind: 'RESUME', why: WHY });
@@ -69,20 +81,29 @@ export class Simulation {
   private async turn(): Promise<void> {
     this.turnCount++;
     this.nowMs += TURN_MS;
-    await this.store.advance(TURN_MS);
     for (const { mend } of takeWhere(this.mending, ({ at }) => at <= this.turnCount)) mend();
     for (const fault of this.schedule) if (fault.at === this.turnCount) await this.strike(fault);
     for (const [i, worker] of this.workers.entries()) if (worker.state === 'alive') this.workerTurn(worker, i);
+    // Whether a coordinator first hears the answer that it waits for, or its own clock, is chance.
+    if (this.random() < 0.5) await this.goOn();
     for (const node of this.nodes) this.coordinatorTurn(node);
+    await this.goOn();
+  }
+
+  private async goOn(): Promise<void> {
     for (const { go } of takeWhere(this.waiting, ({ until }) => until())) go();
     await settled();
   }
 
   private workerTurn(worker: SimulatedWorker, place: number): void {
     worker.turn();
-    if (this.brokerWorks) for (const node of this.nodes) if (node.state === 'alive') node.registry.heard(worker.heartbeat());
+    if (this.brokerWorks) for (const node of this.nodes) if (this.listens(node)) node.registry.heard(worker.heartbeat());
     const target = this.nodes[(this.turnCount + place) % this.nodes.length];
     void worker.send((batch) => this.request(() => (target === undefined ? Promise.reject(away()) : this.record(target, batch))));
+  }
+
+  private listens(node: Node): boolean {
+    return node.state === 'alive' && this.turnCount >= node.deafUntil;
   }
 
   private async record(node: Node, batch: Batch): Promise<unknown> {
@@ -112,8 +133,21 @@ export class Simulation {
 
   private async timeout<T>(): Promise<T> {
     const deadline = this.turnCount + REQUEST_TURNS;
-    await new Promise<void>((go) => this.waiting.push({ until: () => this.turnCount >= deadline, go }));
+    await this.once(() => this.turnCount >= deadline);
     throw away();
+  }
+
+  private once(until: () => boolean): Promise<void> {
+    return new Promise((go) => this.waiting.push({ until, go }));
+  }
+
+  private turns(count: number): Promise<void> {
+    const until = this.turnCount + count;
+    return this.once(() => this.turnCount >= until);
+  }
+
+  private upTo(limit: number): number {
+    return Math.floor(this.random() * limit);
   }
 
   private get brokerWorks(): boolean {
@@ -123,9 +157,9 @@ export class Simulation {
   /** Before and after each use of the store: a coordinator may be stopped in between, for ever when it is killed. */
   private async gate(node: Node): Promise<void> {
     // The database takes its time now and then: so a coordinator can be stopped in the middle of a look.
-    const { turnCount } = this;
-    if (turnCount % 5 === 0) await new Promise<void>((go) => this.waiting.push({ until: () => this.turnCount > turnCount, go }));
-    if (node.state !== 'alive') await new Promise<void>((go) => this.waiting.push({ until: () => node.state === 'alive', go }));
+    if (this.random() < SLOW_DATABASE) await this.turns(1 + this.upTo(SLOW_TURNS));
+    const goesOn = () => node.state === 'alive' || node.state === 'stopping';
+    if (!goesOn()) await this.once(goesOn);
     if (this.turnCount < this.until.databaseAway) throw away();
   }
 
@@ -146,7 +180,7 @@ export class Simulation {
       release: (...args) => gated(() => book.release(...args)),
       liveAttempts: (...args) => gated(() => book.liveAttempts(...args)),
       explainWait: (...args) => gated(() => book.explainWait(...args)),
-      apply: (...args) => gated(() => book.apply(...args)),
+      apply: (...args) => gated(() => this.write(() => book.apply(...args))),
       report: (...args) => gated(() => book.report(...args)),
     };
     const live = { publish: () => undefined };
@@ -157,7 +191,9 @@ export class Simulation {
       live,
       registry,
       presence: { upsert: () => gated(() => Promise.resolve()) },
-      exclusions: { excluded: () => gated(() => Promise.resolve({ setAside: new Set<string>(), drained: new Set<never>() })) },
+      exclusions: {
+        excluded: () => gated(() => Promise.resolve({ setAside: new Set<string>(), drained: new Set(this.drained.values()) })),
+      },
       clock,
       logger: silentLogger,
       // Workers of the simulation die, and are slow; none hangs.
@@ -165,14 +201,20 @@ export class Simulation {
     });
     const refused = { count: () => Promise.resolve(1), keep: () => Promise.resolve() };
     const recorder = new Recorder({ runs, live, refused, logger: silentLogger });
-    const node: Node = { state: 'alive', scheduler, recorder, registry, ticking: false };
+    const node: Node = { state: 'alive', deafUntil: 0, scheduler, recorder, registry, ticking: false };
     return node;
+  }
+
+  private async write<T>(carryOut: () => Promise<T>): Promise<T> {
+    if (this.turnCount >= this.until.lateWrites) return await carryOut();
+    // Nobody waits for its answer any more.
+    void this.turns(1 + this.upTo(LATE_TURNS)).then(carryOut);
+    return await this.timeout();
   }
 
   private busOf(): ConstructorParameters<typeof Scheduler>[0]['bus'] {
     const isAway = () => this.turnCount < this.until.brokerAway;
-    const flush = () =>
-      this.brokerWorks ? Promise.resolve() : new Promise<void>((go) => this.waiting.push({ until: () => this.brokerWorks, go }));
+    const flush = () => (this.brokerWorks ? Promise.resolve() : this.once(() => this.brokerWorks));
     const request = (message: { name: string }, tokens: readonly string[], payload: unknown) =>
       this.request(async () => {
         const worker = this.workers.find(({ workerId }) => workerId === tokens[0]);
@@ -196,9 +238,12 @@ export class Simulation {
       case 'kill-worker':
       case 'freeze-worker':
         return strikeWorker(this.workers[fault.which], fault.kind === 'kill-worker', (mend) => later(fault.turns, mend));
+      case 'drain-worker':
+        return this.drain(this.workers[fault.which], (mend) => later(fault.turns, mend));
       case 'kill-coordinator':
       case 'freeze-coordinator':
-        return this.strikeCoordinator(fault.which, fault.kind === 'kill-coordinator', (mend) => later(fault.turns, mend));
+      case 'stop-coordinator':
+        return this.strikeCoordinator(fault.which, fault.kind, (mend) => later(fault.turns, mend));
       case 'broker-away':
         this.until.brokerAway = this.turnCount + fault.turns;
         return;
@@ -211,6 +256,9 @@ export class Simulation {
       case 'answers-lost':
         this.until.answersLost = this.turnCount + fault.turns;
         return;
+      case 'late-writes':
+        this.until.lateWrites = this.turnCount + fault.turns;
+        return;
       case 'attempt-fails': {
         const worker = this.workers[fault.which];
         if (worker !== undefined) worker.failsWith = fault.code;
@@ -221,14 +269,43 @@ export class Simulation {
     }
   }
 
-  private strikeCoordinator(which: number, kills: boolean, later: (mend: () => void) => void): void {
+  private drain(worker: SimulatedWorker | undefined, later: (mend: () => void) => void): void {
+    if (worker === undefined || this.drained.has(worker)) return;
+    // The process is drained, not the name: one that is started anew is not.
+    this.drained.set(worker, worker.workerId);
+    later(() => this.drained.delete(worker));
+  }
+
+  private strikeCoordinator(
+    which: number,
+    kind: 'kill-coordinator' | 'freeze-coordinator' | 'stop-coordinator',
+    later: (mend: () => void) => void,
+  ): void {
     const node = this.nodes[which];
     if (node?.state !== 'alive') return;
-    node.state = kills ? 'dead' : 'frozen';
+    if (kind === 'freeze-coordinator') {
+      node.state = 'frozen';
+      later(() => {
+        node.state = 'alive';
+        // What piled up for it is read before or after it looks around.
+        if (this.random() < 0.5) node.deafUntil = this.turnCount + 1;
+      });
+      return;
+    }
     later(() => {
-      if (kills) this.nodes[which] = this.newNode();
-      else node.state = 'alive';
+      node.state = 'dead';
+      this.nodes[which] = this.newNode();
     });
+    if (kind === 'kill-coordinator') node.state = 'dead';
+    else void this.stopCoordinator(node);
+  }
+
+  private async stopCoordinator(node: Node): Promise<void> {
+    node.state = 'stopping';
+    await this.once(() => !node.ticking);
+    // A lease that cannot be let go runs out by itself.
+    await node.scheduler.release().catch(() => undefined);
+    node.state = 'dead';
   }
 
   private async command(runId: RunId | undefined, command: RunCommand): Promise<void> {

@@ -40,7 +40,7 @@ export interface SchedulerParts {
 
 /** The shell around planRuns: looks, decides, acts. Every act is one transaction that changes nothing when the run has moved on. */
 export class Scheduler {
-  private lastTickMs = 0;
+  private lastWatchMs = 0;
   private brokerAnswers = true;
   private readonly pulse: BrokerPulse;
   private readonly traces: Pick<RunTraces, 'dispatch'>;
@@ -53,18 +53,14 @@ export class Scheduler {
   /** One look at everything this coordinator owns. */
   async tick(): Promise<void> {
     const { id, runs: book, registry, exclusions, options, clock } = this.parts;
-    const sinceLastTickMs = clock.now().getTime() - this.lastTickMs;
     this.watchBroker();
-    // A process that was held up (stopped, suspended) has heard nobody either.
-    if (sinceLastTickMs > options.workerLostMs + 2 * REQUEST_TIMEOUT_MS) registry.listenAnew();
-    this.lastTickMs += sinceLastTickMs;
     await this.writePresence();
     await book.claimOpen(id, options.leaseMs, options.maxRuns);
     const runs = await book.renew(id, options.leaseMs);
     const attempts = await book.liveAttempts(runs.map((run) => run.runId));
     const excluded = await exclusions.excluded();
-    // Stopped since this look began: what was sent meanwhile may still wait to be read.
-    if (clock.now().getTime() - this.lastTickMs > options.workerLostMs) registry.listenAnew();
+    // Stopped since this look began, perhaps.
+    this.noticeHoldUp();
     const actions = planRuns({
       nowMs: clock.now().getTime(),
       listeningSinceMs: registry.listeningSinceMs,
@@ -91,8 +87,20 @@ export class Scheduler {
   /** Without a broker that answers nobody is heard. To be called often, also while a look waits for the answers of workers. */
   watchBroker(): void {
     const { registry, options } = this.parts;
+    this.noticeHoldUp();
     this.brokerAnswers = this.pulse.check() <= Math.min(BROKER_ANSWERS_WITHIN_MS, options.workerLostMs / 2);
     if (!this.brokerAnswers) registry.listenAnew();
+  }
+
+  /**
+   * A process that was held up (stopped, suspended) has heard nobody: what was sent meanwhile may still wait to be read. Seen by the time since the
+   * broker was last watched, which goes on during a look however long that takes; half the limit, because the last heartbeats are older than that.
+   */
+  private noticeHoldUp(): void {
+    const { registry, options, clock } = this.parts;
+    const nowMs = clock.now().getTime();
+    if (nowMs - this.lastWatchMs > options.workerLostMs / 2) registry.listenAnew();
+    this.lastWatchMs = nowMs;
   }
 
   async release(): Promise<void> {
