@@ -22,6 +22,8 @@ const SAMPLE_EVERY_STEPS = 5;
 const WORKER_LIMIT_BYTES_PER_STEP = (16 * 64 * 64 * 3 * 2) / 3;
 /** They handle no images; what they grow by is what the garbage collector has not looked at yet. */
 const SERVICE_LIMIT_BYTES = 32 * MIB;
+/** Pools open another connection where statements coincide, and close it when it was idle; one that is kept at each epoch or step is many more. */
+const CONNECTIONS_ON_DEMAND = 6;
 
 /** What is freed goes back at once: otherwise a leak first fills what the start left free, which is more than these steps leak. */
 const HONEST_ALLOCATOR = { MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '65536', MALLOC_ARENA_MAX: '2' };
@@ -56,7 +58,7 @@ test('200 steps leave memory, handles, threads, connections and consumers as the
     expectFlat(name, samples[name], name === 'worker' ? (steps) => steps * WORKER_LIMIT_BYTES_PER_STEP : () => SERVICE_LIMIT_BYTES);
   for (const later of shared.slice(1)) {
     expect(later.consumers).toEqual(shared[0]?.consumers);
-    expect(later.connections).toBeLessThanOrEqual((shared[0]?.connections ?? 0) + 2);
+    expect(later.connections).toBeLessThanOrEqual((shared[0]?.connections ?? 0) + CONNECTIONS_ON_DEMAND);
   }
 });
 

@@ -35,7 +35,8 @@ const LIMIT_BYTES = 48 * MIB;
 /** Subscribers are on their way in and out at any moment. */
 const LIMIT_HANDLES = { worker: 4, compute: 4, coordinator: 4, gateway: 40 } as const;
 const LIMIT_THREADS = 1;
-const LIMIT_CONNECTIONS = 2;
+/** Pools open another where statements coincide, and close it when it was idle. */
+const LIMIT_CONNECTIONS = 6;
 /** Connections that are kept for the next request. */
 const LIMIT_HANDLES_LEFT = 8;
 

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, statfsSync } from 'node:fs';
 
 const KIB = 1024;
+const FILL_TRIES = 100;
 
 /** A disk whose size a test sets: a file system in memory, which takes no more memory than what lies on it. Whoever mounts it needs the right to: root. */
 export class LimitedDisk {
@@ -22,10 +23,16 @@ export class LimitedDisk {
     return new LimitedDisk(folder, sizeBytes);
   }
 
-  /** Takes all room away but for so much. */
+  /** Takes all room away but for so much. A size below what lies there is refused: where somebody has written since it was measured, it is measured again. */
   fill(leaveBytes = 0): void {
-    const { blocks, bfree, bsize } = statfsSync(this.folder);
-    this.resize((blocks - bfree) * bsize + leaveBytes);
+    for (let tries = FILL_TRIES; ; tries--) {
+      const { blocks, bfree, bsize } = statfsSync(this.folder);
+      try {
+        return this.resize((blocks - bfree) * bsize + leaveBytes);
+      } catch (refused) {
+        if (tries === 1) throw refused;
+      }
+    }
   }
 
   /** The room that it had at first. */
