@@ -110,9 +110,20 @@ def train(request):
     return losses
 
 
+def normalise_inside(model, normalization):
+    """From now on the network takes pixels from 0 to 255, as one that was adapted to its images does, and its files say how it changes them."""
+    (layer,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
+    layer.adapt_mean.assign(np.reshape(normalization["mean"], layer.adapt_mean.shape))
+    layer.adapt_variance.assign(np.reshape(np.square(normalization["std"]), layer.adapt_variance.shape))
+    layer.finalize_state()
+
+
 def save(request):
     """Takes over the weights and writes them as users do, → logits of the images."""
-    model, x = load(request)
+    model, _ = load(request)
+    normalise_inside(model, request["normalization"])
+    size = request["imageSizePx"]
+    x = tf.constant(np.fromfile(request["images"], np.uint8).reshape(-1, size, size, 3).astype(np.float32))
     if request["format"] == "keras-h5":
         model.save(request["out"])
     else:
