@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { FaultSystem } from '../testkit/faults/fault-system.js';
 import { growthOf, storyOf, type Sample } from '../testkit/faults/flatness.js';
 import { computeProcessOf, footprintOf } from '../testkit/faults/footprint.js';
-import { jetstreamConsumers, postgresConnections } from '../testkit/faults/shared-footprint.js';
+import { forgottenConnections, jetstreamConsumers } from '../testkit/faults/shared-footprint.js';
 
 const MIB = 2 ** 20;
 /** Steps of three batches an epoch, each epoch with an evaluation; no checkpoint but the last, whose copy would hide what is looked for. */
@@ -22,8 +22,6 @@ const SAMPLE_EVERY_STEPS = 5;
 const WORKER_LIMIT_BYTES_PER_STEP = (16 * 64 * 64 * 3 * 2) / 3;
 /** They handle no images; what they grow by is what the garbage collector has not looked at yet. */
 const SERVICE_LIMIT_BYTES = 32 * MIB;
-/** Pools open another connection where statements coincide, and close it when it was idle; one that is kept at each epoch or step is many more. */
-const CONNECTIONS_ON_DEMAND = 6;
 
 /** What is freed goes back at once: otherwise a leak first fills what the start left free, which is more than these steps leak. */
 const HONEST_ALLOCATOR = { MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '65536', MALLOC_ARENA_MAX: '2' };
@@ -44,22 +42,19 @@ test('200 steps leave memory, handles, threads, connections and consumers as the
     gateway: running('gateway')[0]!.pid!,
   };
   const samples: Record<keyof typeof pids, Sample[]> = { worker: [], coordinator: [], gateway: [] };
-  const shared: { consumers: string[]; connections: number }[] = [];
+  const shared: { consumers: string[]; forgotten: number }[] = [];
 
   const run = await system.train(RECIPE);
   for (let step = SETTLED_STEP; step <= 200; step += SAMPLE_EVERY_STEPS) {
     await run.until(`step ${step}`, (events) => events.some((event) => event.kind === 'STEP_COMMITTED' && event.step === step));
     for (const name of ['worker', 'coordinator', 'gateway'] as const) samples[name].push({ step, ...footprintOf(pids[name]) });
     if (step % 70 === 60)
-      shared.push({ consumers: await jetstreamConsumers(inject('stack').nats), connections: await postgresConnections(system.database) });
+      shared.push({ consumers: await jetstreamConsumers(inject('stack').nats), forgotten: await forgottenConnections(system.database) });
   }
   await run.ended();
   for (const name of ['worker', 'coordinator', 'gateway'] as const)
     expectFlat(name, samples[name], name === 'worker' ? (steps) => steps * WORKER_LIMIT_BYTES_PER_STEP : () => SERVICE_LIMIT_BYTES);
-  for (const later of shared.slice(1)) {
-    expect(later.consumers).toEqual(shared[0]?.consumers);
-    expect(later.connections).toBeLessThanOrEqual((shared[0]?.connections ?? 0) + CONNECTIONS_ON_DEMAND);
-  }
+  for (const look of shared) expect(look).toEqual({ consumers: shared[0]?.consumers, forgotten: 0 });
 });
 
 function expectFlat(name: string, samples: readonly Sample[], limitBytes: (steps: number) => number): void {

@@ -14,7 +14,7 @@ const observed = (of: Partial<Record<(typeof PROCESSES)[number], (step: number) 
     coordinator: steps.map(of.coordinator ?? flat),
     gateway: steps.map(of.gateway ?? flat),
   },
-  shared: steps.map((step) => ({ step, consumers: ['a/b'], connections: 12 })),
+  shared: steps.map((step) => ({ step, consumers: ['a/b'], forgottenConnections: 0 })),
   gatewayHandles: { before: 30, after: 31 },
 });
 const failed = (observations: Observations) =>
@@ -43,7 +43,7 @@ test('handles, threads, connections, consumers and what subscribers leave behind
   expect(
     failed({
       ...found,
-      shared: found.shared.map(({ step }) => ({ step, consumers: [`a/${step}`], connections: 12 + step / 100 })),
+      shared: found.shared.map(({ step }) => ({ step, consumers: [`a/${step}`], forgottenConnections: step === 1_000 ? 1 : 0 })),
       gatewayHandles: { before: 30, after: 90 },
     }),
   ).toEqual([

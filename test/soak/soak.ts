@@ -3,7 +3,7 @@ import type { Database } from '@roentgen/database';
 import type { StackConnections } from '@roentgen/local-stack';
 import { computeProcessOf, footprintOf } from '../testkit/faults/footprint.js';
 import type { Sample } from '../testkit/faults/flatness.js';
-import { jetstreamConsumers, postgresConnections } from '../testkit/faults/shared-footprint.js';
+import { forgottenConnections, jetstreamConsumers } from '../testkit/faults/shared-footprint.js';
 import { importFiles, SPLIT } from '../testkit/import-files.js';
 import { syntheticDataset } from '../testkit/seed.js';
 import type { System } from '../testkit/start-system.js';
@@ -133,7 +133,8 @@ class Looks {
     for (const name of PROCESSES) this.processes[name].push({ step, ...footprintOf(this.pids[name]) });
     if (step % (every * 5) !== 0) return false;
     const { stack, database } = this.scene;
-    this.shared.push({ step, consumers: await jetstreamConsumers(stack.nats), connections: await postgresConnections(database) });
+    const consumers = await jetstreamConsumers(stack.nats);
+    this.shared.push({ step, consumers, forgottenConnections: await forgottenConnections(database) });
     return true;
   }
 }

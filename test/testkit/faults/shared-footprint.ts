@@ -18,8 +18,15 @@ export async function jetstreamConsumers({ url, users }: StackConnections['nats'
   }
 }
 
-/** Of everybody to Postgres. */
-export async function postgresConnections(database: Database): Promise<number> {
-  const rows = await database.query('connections', `select count(*) as n from pg_stat_activity where application_name = 'roentgen'`);
+/** Pools close what was idle for 10 s (`pg-pool`), and no statement here takes that long. */
+const FORGOTTEN_AFTER_S = 20;
+
+/** Connections to Postgres, of everybody, that nobody uses and nobody closes: taken from a pool and never given back. How many a pool has open depends on which statements coincide. */
+export async function forgottenConnections(database: Database): Promise<number> {
+  const rows = await database.query(
+    'forgotten_connections',
+    `select count(*) as n from pg_stat_activity where application_name = 'roentgen' and state_change < now() - $1 * interval '1 second'`,
+    [FORGOTTEN_AFTER_S],
+  );
   return z.tuple([z.object({ n: z.number() })]).parse(rows)[0].n;
 }
