@@ -1,5 +1,6 @@
 import { ConflictError, endsRun, type RunEvent, type RunId } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
+import { SubscriptionCursor } from '../../graphql/subscription-cursor.js';
 
 export interface RunEventLog {
   /** At most `limit` events after a sequence, in order and without a gap. */
@@ -12,31 +13,25 @@ interface CursorOptions {
   readonly logger: Logger;
 }
 
-const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
-
-/**
- * One subscriber's place in a run's log. Written by hand, not as a generator: the `return()` of a generator waits for its next value, and a client
- * that leaves while nothing happens would stay for ever.
- */
-export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
+/** One subscriber's place in a run's log. */
+export class RunEventCursor extends SubscriptionCursor<RunEvent> {
   /** In order, following `last` without a gap. */
   private ready: RunEvent[] = [];
   /** Live events by sequence, with gaps perhaps. */
   private readonly live = new Map<number, RunEvent>();
   /** True at first: what was published before the subscription is only in the log. */
   private mustRead = true;
-  private closed = false;
   private failure: ConflictError | null = null;
-  private wakeUp: (() => void) | null = null;
-  private turn: Promise<unknown> = Promise.resolve();
 
   constructor(
     readonly runId: RunId,
     private last: number,
     private readonly log: RunEventLog,
     private readonly options: CursorOptions,
-    private readonly onClose: () => void,
-  ) {}
+    onClose: () => void,
+  ) {
+    super(onClose);
+  }
 
   /** Takes live events; those already given are left out. */
   offer(events: readonly RunEvent[]): void {
@@ -60,7 +55,7 @@ export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
    */
   expect(head: number, given: number): void {
     if (head < given) return this.fail(head, given);
-    if (this.wakeUp !== null && head > this.last) this.readLog();
+    if (this.isAsleep && head > this.last) this.readLog();
   }
 
   readLog(): void {
@@ -68,40 +63,18 @@ export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
     this.wake();
   }
 
-  next(): Promise<IteratorResult<RunEvent, undefined>> {
-    // One at a time, in the order of the calls.
-    const result = this.turn.then(() => this.take());
-    this.turn = result.catch(() => undefined);
-    return result;
+  protected pull(): RunEvent | undefined | Promise<undefined> {
+    if (this.failure !== null) this.throwFailure(this.failure);
+    const event = this.ready.shift() ?? this.takeLive();
+    if (event === undefined) return this.mustRead ? this.readPage() : this.sleep();
+    this.last = event.sequence;
+    if (endsRun(event.kind)) this.close();
+    return event;
   }
 
-  return(): Promise<IteratorResult<RunEvent, undefined>> {
-    this.close();
-    return Promise.resolve(DONE);
-  }
-
-  throw(error: unknown): Promise<IteratorResult<RunEvent, undefined>> {
-    this.close();
-    return Promise.reject(error instanceof Error ? error : new Error(String(error)));
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  private async take(): Promise<IteratorResult<RunEvent, undefined>> {
-    while (!this.closed) {
-      if (this.failure !== null) this.throwFailure(this.failure);
-      const event = this.ready.shift() ?? this.takeLive();
-      if (event !== undefined) {
-        this.last = event.sequence;
-        if (endsRun(event.kind)) this.close();
-        return { done: false, value: event };
-      }
-      if (this.mustRead) await this.readPage();
-      else await this.sleep();
-    }
-    return DONE;
+  protected forget(): void {
+    this.ready = [];
+    this.live.clear();
   }
 
   private fail(head: number, given: number): void {
@@ -127,7 +100,7 @@ export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
     return event;
   }
 
-  private async readPage(): Promise<void> {
+  private async readPage(): Promise<undefined> {
     this.mustRead = false;
     let page: RunEvent[];
     try {
@@ -135,8 +108,7 @@ export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
     } catch (err) {
       this.options.logger.warn({ err, runId: this.runId }, 'the log of a run could not be read; trying again at the next head beat');
       this.live.clear();
-      await this.sleep();
-      return;
+      return this.sleep();
     }
     this.ready = page;
     for (const sequence of this.live.keys()) if (sequence <= this.reached()) this.live.delete(sequence);
@@ -147,24 +119,5 @@ export class RunEventCursor implements AsyncIterableIterator<RunEvent> {
 
   private reached(): number {
     return this.ready.at(-1)?.sequence ?? this.last;
-  }
-
-  private sleep(): Promise<void> {
-    if (this.closed) return Promise.resolve();
-    return new Promise((resolve) => (this.wakeUp = resolve));
-  }
-
-  private wake(): void {
-    this.wakeUp?.();
-    this.wakeUp = null;
-  }
-
-  private close(): void {
-    if (this.closed) return;
-    this.closed = true;
-    this.ready = [];
-    this.live.clear();
-    this.wake();
-    this.onClose();
   }
 }

@@ -1,6 +1,7 @@
 import type { WorkerRecord } from '@roentgen/database';
 import type { ProjectId, WorkerId } from '@roentgen/domain';
 import type { Logger } from '@roentgen/logger';
+import { SubscriptionCursor } from '../../graphql/subscription-cursor.js';
 import { whyIdle } from './why-idle.js';
 
 /** Workers as a project sees them; `gone`: those that were told of before and are not there any more. */
@@ -15,7 +16,6 @@ export type WorkerSource = (projectId: ProjectId) => Promise<readonly WorkerReco
 
 /** How often the rows are read for all subscribers of a project. Heartbeats come every second. */
 const POLL_MS = 1_000;
-const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /**
  * Gives each subscriber all workers first, and then each that differs from what it was given before. It is a state that is followed, not a log: who is
@@ -114,16 +114,11 @@ function fingerprintOf(worker: WorkerRecord): string {
   return JSON.stringify({ ...worker, residentBytes: 0, queuedRuns: 0, lastSeenAt, whyIdle: whyIdle(worker) });
 }
 
-/** One subscriber. Written by hand, not as a generator: the `return()` of a generator waits for its next value. */
-class WorkerCursor implements AsyncIterableIterator<WorkersChange> {
+/** What one subscriber has been given, and what is so now. */
+class WorkerCursor extends SubscriptionCursor<WorkersChange> {
   private readonly given = new Map<WorkerId, string>();
   private latest: ReadonlyMap<WorkerId, Seen> | null = null;
   private isFirst = true;
-  private closed = false;
-  private wakeUp: (() => void) | null = null;
-  private turn: Promise<unknown> = Promise.resolve();
-
-  constructor(private readonly onClose: () => void) {}
 
   /** What is so now; what was offered before and not taken is forgotten. */
   offer(latest: ReadonlyMap<WorkerId, Seen>): void {
@@ -131,34 +126,12 @@ class WorkerCursor implements AsyncIterableIterator<WorkersChange> {
     this.wake();
   }
 
-  next(): Promise<IteratorResult<WorkersChange, undefined>> {
-    // One at a time, in the order of the calls.
-    const result = this.turn.then(() => this.take());
-    this.turn = result.catch(() => undefined);
-    return result;
+  protected pull(): WorkersChange | Promise<undefined> {
+    return this.difference() ?? this.sleep();
   }
 
-  return(): Promise<IteratorResult<WorkersChange, undefined>> {
-    this.close();
-    return Promise.resolve(DONE);
-  }
-
-  throw(error: unknown): Promise<IteratorResult<WorkersChange, undefined>> {
-    this.close();
-    return Promise.reject(error instanceof Error ? error : new Error(String(error)));
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  private async take(): Promise<IteratorResult<WorkersChange, undefined>> {
-    while (!this.closed) {
-      const value = this.difference();
-      if (value !== null) return { done: false, value };
-      await new Promise<void>((resolve) => (this.wakeUp = resolve));
-    }
-    return DONE;
+  protected forget(): void {
+    this.latest = null;
   }
 
   /** Between what is so and what was given; null where there is none. */
@@ -173,18 +146,5 @@ class WorkerCursor implements AsyncIterableIterator<WorkersChange> {
     for (const id of gone) given.delete(id);
     this.isFirst = false;
     return { snapshot, workers: changed.map(({ worker }) => worker), gone };
-  }
-
-  private wake(): void {
-    this.wakeUp?.();
-    this.wakeUp = null;
-  }
-
-  private close(): void {
-    if (this.closed) return;
-    this.closed = true;
-    this.latest = null;
-    this.onClose();
-    this.wake();
   }
 }
